@@ -18,7 +18,7 @@ use super::stop_signals::stopped;
 use super::{Exit, logging};
 use crate::crawl::{Crawl, Opened};
 use crate::error::Failure;
-use crate::format::{ColumnNames, Format};
+use crate::format::{ColumnNames, FieldNames, Format};
 use crate::pagination::{LonePage, PaginationAuthor};
 use crate::snapshot::{self, Reader, ReaderEvent};
 use output_format::{OutputEncoder, OutputFormat};
@@ -53,6 +53,9 @@ pub(super) struct FetchArguments {
     /// Columns of a table: paths, separated by commas; `_more` as the last one keeps all other values [default: those of the first records]
     #[arg(long, value_name = "PATH,PATH")]
     columns: Option<ColumnNames>,
+    /// Members of each record that are written, of a format without columns: paths, separated by commas [default: all]
+    #[arg(long, value_name = "PATH,PATH")]
+    fields: Option<FieldNames>,
     /// Stop after this number of records; exits with 6 if there are more
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     max_records: Option<u64>,
@@ -76,7 +79,16 @@ pub(super) async fn run(arguments: FetchArguments) -> Exit {
     logging::init(if arguments.verbose { "info" } else { "warn,unpage::crawl::run_into_log=off" });
     let crawl = arguments.target.crawl().and_then(|(crawl, collection)| {
         let file = arguments.output.as_deref();
-        Ok((crawl, OutputFormat::new(arguments.format, arguments.columns, file, collection.columns.as_ref())?))
+        Ok((
+            crawl,
+            OutputFormat::new(
+                arguments.format,
+                file,
+                arguments.columns,
+                arguments.fields,
+                collection.columns.as_ref(),
+            )?,
+        ))
     });
     let (mut crawl, format) = match crawl {
         Ok(crawl) => crawl,

@@ -8,7 +8,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::FetchEnd;
 use crate::config::ContentCoding;
-use crate::format::{ColumnNames, Encoder, EncodingError, Format, RecordOffset};
+use crate::format::{ColumnNames, Encoder, EncodingError, FieldNames, Format, RecordOffset};
 use crate::response::{Compressor, CompressorStep};
 use crate::snapshot::{Log, ReaderEvent};
 
@@ -23,6 +23,7 @@ const ELSEWHERE: [&str; 13] =
 pub(super) struct OutputFormat {
     format: Format,
     columns: Option<ColumnNames>,
+    fields: Option<FieldNames>,
     coding: Option<ContentCoding>,
 }
 
@@ -46,11 +47,12 @@ impl OutputFormat {
     /// Returns the named format, or that of the file's name; a compression is told by the name alone. `usual` are the columns of the collection.
     ///
     /// # Errors
-    /// Fails where columns are named for a format that has none.
+    /// Fails where columns are named for a format that has none, or members of records for a table.
     pub(super) fn new(
         named: Option<Format>,
-        columns: Option<ColumnNames>,
         file: Option<&Path>,
+        columns: Option<ColumnNames>,
+        fields: Option<FieldNames>,
         usual: Option<&ColumnNames>,
     ) -> Result<Self, String> {
         let name = file.and_then(Path::file_name).unwrap_or_default().to_string_lossy().to_ascii_lowercase();
@@ -71,13 +73,16 @@ impl OutputFormat {
             let name = format.name();
             return Err(format!("--columns: `{name}` has none: write --format csv, or name the file *.csv or *.tsv"));
         }
+        if fields.is_some() && format.has_columns() {
+            return Err(format!("--fields: `{}` has columns: name them with --columns", format.name()));
+        }
         let columns = columns.or_else(|| usual.filter(|_| format.has_columns()).cloned());
-        Ok(Self { format, columns, coding })
+        Ok(Self { format, columns, fields, coding })
     }
 
     /// Returns true where the output has the bytes of the log.
     pub(super) fn is_that_of_the_log(&self) -> bool {
-        self.format == Format::Ndjson && self.coding.is_none()
+        self.format == Format::Ndjson && self.fields.is_none() && self.coding.is_none()
     }
 
     /// Returns true where the output can only be written when all records are there.
@@ -86,7 +91,10 @@ impl OutputFormat {
     }
 
     pub(super) fn encoder(&self) -> OutputEncoder {
-        let encoder = self.format.encoder(RecordOffset::default(), self.columns.as_deref());
+        let encoder = match &self.fields {
+            Some(fields) => Some(self.format.projected(fields)),
+            None => self.format.encoder(RecordOffset::default(), self.columns.as_deref()),
+        };
         OutputEncoder { encoder, compressor: self.coding.map(Compressor::new), encoded: BytesMut::new() }
     }
 
@@ -170,6 +178,19 @@ impl OutputEncoder {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn members_that_are_named_are_written_alone() {
+        let fields = || Some("b,a.x".parse().unwrap());
+        let format = OutputFormat::new(None, None, None, fields(), None).unwrap();
+        assert!(!format.is_that_of_the_log());
+        let (mut encoder, mut out) = (format.encoder(), Vec::new());
+        let record = b"{\"a\":{\"x\":1,\"y\":2},\"b\":[3],\"c\":4}\n";
+        assert!(encoder.write(record, &mut out).await.is_ok() && encoder.finish(&mut out).await.is_ok());
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":{\"x\":1},\"b\":[3]}\n");
+        let refused = OutputFormat::new(Some(Format::Csv), None, None, fields(), None).unwrap_err();
+        assert!(refused.contains("--columns"), "{refused}");
+    }
+
     #[test]
     fn the_name_of_the_file_says_the_format() {
         for (file, format, coding) in [
@@ -184,14 +205,14 @@ mod tests {
             ("csv", Format::Ndjson, None),
             ("orders.csv.bak", Format::Ndjson, None),
         ] {
-            let found = OutputFormat::new(None, None, Some(Path::new(file)), None).unwrap();
+            let found = OutputFormat::new(None, Some(Path::new(file)), None, None, None).unwrap();
             assert_eq!((found.format, found.coding), (format, coding), "{file}");
-            let named = OutputFormat::new(Some(Format::Tsv), None, Some(Path::new(file)), None).unwrap();
+            let named = OutputFormat::new(Some(Format::Tsv), Some(Path::new(file)), None, None, None).unwrap();
             assert_eq!((named.format, named.coding), (Format::Tsv, coding), "{file}");
         }
         for file in ["orders.orc", "orders.csv.bz2", "orders.XLSX"] {
-            assert!(OutputFormat::new(None, None, Some(Path::new(file)), None).is_err(), "{file}");
-            assert!(OutputFormat::new(Some(Format::Ndjson), None, Some(Path::new(file)), None).is_ok(), "{file}");
+            assert!(OutputFormat::new(None, Some(Path::new(file)), None, None, None).is_err(), "{file}");
+            assert!(OutputFormat::new(Some(Format::Ndjson), Some(Path::new(file)), None, None, None).is_ok(), "{file}");
         }
     }
 }
