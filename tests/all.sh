@@ -40,6 +40,7 @@ installation() {
 
 lints() {
   step "cargo fmt" cargo fmt --check
+  step "licences, bans and sources" python3 tests/dependencies.py
   step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
   step "cargo clippy of the library alone" cargo clippy --locked --package unpage --no-default-features --lib -- -D warnings
   true
@@ -47,6 +48,7 @@ lints() {
 
 debug_builds() {
   step "cargo test" rust_tests
+  step "cargo package" packed_crate
   step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
   step "bench check" bench_check
 }
@@ -221,6 +223,17 @@ neon() {
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
     timeout 1200 cargo test --locked --quiet --manifest-path tests/neon/Cargo.toml --target $target \
     --target-dir "$CARGO_TARGET_DIR/neon" --lib -- pagination::splitter this_machine
+}
+
+# What would be published, which has to build from its own files.
+packed_crate() {
+  local place status=0
+  place=$(mktemp -d)
+  cargo package --locked --quiet --allow-dirty --no-verify --package unpage &&
+    tar -xf "$CARGO_TARGET_DIR"/package/unpage-*.crate -C "$place" &&
+    cargo check --locked --quiet --manifest-path "$place"/unpage-*/Cargo.toml --lib --bins --examples || status=1
+  rm -rf "$place"
+  return $status
 }
 
 # Targets that read an upstream's bytes are fuzzed for a minute each, the others for some seconds; earlier corpora are extended.
