@@ -181,16 +181,16 @@ depended_on() {
     as_root apt-get -qq satisfy -y --no-install-recommends "$depends" >/dev/null
 }
 
-# A Debian of essential packages, from the archives of this machine, in which the package is tried.
+# A Debian of essential packages and systemd, from the archives of this machine, in which the package is tried.
 debian() {
   local sources
   for sources in /etc/apt/sources.list.d/{debian,ubuntu}.sources /etc/apt/sources.list; do
     [ ! -s "$sources" ] || break
   done
-  fresh debian "$sources" && return
+  fresh debian-with-systemd "$sources" && return
   rm -f "$installed/debian.tar"
-  as_root mmdebstrap --quiet --variant=apt --include=ca-certificates --dpkgopt='path-exclude=/usr/share/doc/*' \
-    "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$installed/debian.tar" "$sources" && stamp debian "$sources"
+  as_root mmdebstrap --quiet --variant=apt --include=ca-certificates,systemd --dpkgopt='path-exclude=/usr/share/doc/*' \
+    "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$installed/debian.tar" "$sources" && stamp debian-with-systemd "$sources"
 }
 
 download() { apt-get -qq -o APT::Sandbox::User=root download "$1"; }

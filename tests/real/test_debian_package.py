@@ -17,6 +17,26 @@ CONFIG = """
 dir = "/var/lib/unpage"
 
 """
+#: For the demo's API, which asks for no secret and is told one all the same.
+SERVED = """
+admin = "127.0.0.1:9090"
+
+[snapshots]
+dir = "/var/lib/unpage"
+fresh_for = "10m"
+
+[upstream.demo]
+url = "http://127.0.0.1:9000"
+credentials = { bearer = { file = "/run/credentials/unpage.service/secret_token" } }
+
+[[collection]]
+path = "/orders"
+upstream = "demo"
+upstream_path = "/cursor/orders"
+records = "data"
+pagination = { type = "cursor", next = "meta.next_cursor", param = "cursor" }
+"""
+APPS = REPOSITORY / "tests" / "real" / "apps"
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +134,40 @@ def test_a_life_of_the_package(package: Path, debian: Path, scripted, tmp_path: 
     dpkg("--purge", "unpage")
     assert listing() - before == {"/tmp/unpage.deb"}
     assert before - listing() == set()
+
+
+def test_a_life_of_the_service(package: Path, debian: Path, tmp_path: Path):
+    """Under a systemd of its own: started with a secret, reloaded, upgraded while it runs, and removed."""
+    (tmp_path / "unpage.toml").write_text(SERVED)
+    unit = "[Service]\nType=oneshot\nStandardOutput=file:/root/said\nExecStart=/bin/bash /root/service.sh\nExecStopPost=/bin/systemctl exit\n"
+    (tmp_path / "life.service").write_text(f"{unit}[Install]\nWantedBy=multi-user.target\n")
+    for file in [APPS / "service.sh", tmp_path / "unpage.toml"]:
+        run(*AS_ROOT, "cp", file, debian / "root")
+    run(*AS_ROOT, "cp", package, debian / "root/unpage.deb")
+    run(*AS_ROOT, "cp", tmp_path / "life.service", debian / "etc/systemd/system")
+    run(*inside(debian, "systemctl", "enable", "life.service"))
+    namespaces = ["--fork", "--pid", "--mount", "--cgroup", "--ipc", "--uts", "--net", "--kill-child"]
+    run(*AS_ROOT, "unshare", *namespaces, "sh", APPS / "boot.sh", debian)
+    said = run(*AS_ROOT, "cat", debian / "root/said")
+    print(said)
+    for line in [
+        "install: 0",
+        "before: inactive",
+        "enable: 0",
+        "health: 0",
+        "records: 5000",
+        "CapEff:0000000000000000",
+        "NoNewPrivs:1",
+        "Seccomp:2",
+        "reload: 0",
+        "reload of a mistake: 1",
+        "after it: active",
+        "upgrade: 0",
+        "after the upgrade: active",
+        "the upgrade restarts",
+        "records from the snapshot: 5000",
+        "remove: 0",
+        "after the removal: inactive,inactive",
+    ]:
+        assert f"{line}\n" in said, line
+    assert "/etc/unpage/unpage.toml reloaded" in said and "1 found, 0 of them unfinished" in said
