@@ -35,7 +35,8 @@ main() {
 }
 
 installation() {
-  step "Python packages" python_packages && step "npm packages" npm_packages && step "middle boxes" middle_boxes
+  step "Python packages" python_packages && step "npm packages" npm_packages && step "middle boxes" middle_boxes &&
+    step "a Debian to install into" debian
 }
 
 lints() {
@@ -48,6 +49,8 @@ lints() {
 
 debug_builds() {
   step "cargo test" rust_tests
+  # Behind the tests, which run the binary that it replaces.
+  step "a static binary" static_binary
   step "cargo package" packed_crate
   step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
   step "bench check" bench_check
@@ -59,7 +62,6 @@ release_builds() {
   rm -f "$CARGO_TARGET_DIR/release/unpage"
   step "cargo build --release" cargo build --locked --release
   step "cost" cargo bench --locked --package unpage-upstream --bench cost
-  step "a static binary" static_binary
   step "the splitter with NEON" neon
   step "fuzz" fuzz
 }
