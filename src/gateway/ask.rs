@@ -101,7 +101,7 @@ impl StreamRequest {
         let (pagination, applied) = in_order(&collection.pagination, options.order);
         let original = original(&head.uri, names);
         Ok(Self {
-            client: route.client().clone(),
+            client: route.client().clone().sampled_like(&head.headers),
             peer: head.extensions.get::<IpAddr>().copied(),
             options,
             collection,

@@ -227,7 +227,8 @@ impl CacheFill {
     async fn run(&self, snapshot: &Arc<Snapshot>, opened: Opened, writer: Writer, width: usize) {
         let _ended = EndGuard { registry: &self.registry, snapshot };
         // The log's own messages name no collection.
-        let span = tracing::warn_span!("crawl", collection = snapshot.facts().collection);
+        let trace_id = snapshot.usage().trace_id();
+        let span = tracing::warn_span!("crawl", collection = snapshot.facts().collection, trace_id);
         self.write(snapshot, opened, writer, width).instrument(span).await;
     }
 

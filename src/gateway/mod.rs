@@ -206,6 +206,7 @@ impl Gateway {
         };
         if let Some(notes) = head.extensions.get::<AccessNotes>() {
             notes.snapshot(snapshot.id());
+            notes.trace(snapshot.usage().trace_id());
         }
         let coding = match coded_streams.enter(&request.options) {
             Ok(coding) => coding,

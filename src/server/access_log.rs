@@ -39,6 +39,7 @@ pub struct AccessNotes(Arc<Mutex<ServiceNotes>>);
 struct ServiceNotes {
     collection: Option<String>,
     snapshot: Option<String>,
+    trace_id: Option<String>,
 }
 
 impl AccessNotes {
@@ -49,6 +50,11 @@ impl AccessNotes {
 
     pub fn snapshot(&self, id: impl Display) {
         self.0.lock().snapshot = Some(id.to_string());
+    }
+
+    /// Notes the trace of the crawl that fills the snapshot.
+    pub fn trace(&self, id: Option<&str>) {
+        self.0.lock().trace_id = id.map(ToOwned::to_owned);
     }
 }
 
@@ -153,7 +159,7 @@ impl AccessEntry {
 
 impl Drop for AccessEntry {
     fn drop(&mut self) {
-        let ServiceNotes { collection, snapshot } = std::mem::take(&mut *self.notes.0.lock());
+        let ServiceNotes { collection, snapshot, trace_id } = std::mem::take(&mut *self.notes.0.lock());
         let (end, reason) = match &self.end {
             ResponseEnd::Complete => ("complete", None),
             ResponseEnd::Gone => ("gone", None),
@@ -172,6 +178,7 @@ impl Drop for AccessEntry {
             traceparent = self.trace,
             collection,
             snapshot,
+            trace_id,
             status = self.status.map(|status| status.as_u16()),
             cache_status = self.cache_status,
             end,

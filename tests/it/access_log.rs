@@ -55,6 +55,7 @@ async fn a_line_tells_of_a_stream_what_its_client_had() {
     let upstream = upstream(&Gate::default()).await;
     let mut process = serve(&upstream, "", "json").await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut crawl = None;
     for version in BOTH {
         let fields = [("traceparent", trace), ("x-request-id", "forged")];
         let received = ask(&process, version, Method::GET, "/orders?token=hidden&state=open", &fields).await;
@@ -80,8 +81,20 @@ async fn a_line_tells_of_a_stream_what_its_client_had() {
         assert!(line["first_byte_ms"].as_u64() <= line["duration_ms"].as_u64(), "{line}");
         assert!(received.header("content-location").unwrap().contains(line["snapshot"].as_str().unwrap()));
         assert_ne!(line["request_id"], "forged", "nobody vouches for this client");
+        // One crawl, in a trace of its own, answers both.
+        let of_crawl = line["trace_id"].as_str().unwrap().to_owned();
+        assert!(of_crawl.len() == 32 && !trace.contains(&of_crawl), "{line}");
+        assert_eq!(crawl.get_or_insert_with(|| of_crawl.clone()), &of_crawl);
     }
-    assert!(upstream.asked().len() >= 2);
+    let asked = upstream.asked();
+    assert_eq!(asked.len(), 2);
+    for page in asked {
+        let field = page.header("traceparent").unwrap();
+        let parts: Vec<_> = field.split('-').collect();
+        assert_eq!((parts[0], Some(parts[1]), parts[2].len(), parts[3]), ("00", crawl.as_deref(), 16, "01"), "{field}");
+    }
+    let of_its_end: Value = serde_json::from_str(&process.has_said(": complete: 3 records").await).unwrap();
+    assert_eq!(of_its_end["span"]["trace_id"].as_str(), crawl.as_deref(), "{of_its_end}");
     process.signal(rustix::process::Signal::TERM);
     let (said, _) = process.end().await;
     assert!(!said.contains("hidden"), "{said}");
@@ -99,7 +112,13 @@ async fn a_line_tells_how_a_response_ended() {
         assert_eq!((&line["end"], &line["status"]), (&"broken".into(), &200.into()), "{line}");
         assert!(line["reason"].as_str().unwrap().contains("404"), "{line}");
 
-        let page = ask(&process, version, Method::GET, "/orders", &[("accept", "application/json")]).await;
+        let context = [("accept", "application/json"), ("traceparent", "00-a1-b2-00"), ("tracestate", "x=1")];
+        let page = ask(&process, version, Method::GET, "/orders", &context).await;
+        let passed_on = upstream.asked().pop().unwrap();
+        assert_eq!(
+            ["traceparent", "tracestate"].map(|name| passed_on.header(name)),
+            [Some("00-a1-b2-00"), Some("x=1")]
+        );
         let line = entry(&mut process, &page).await;
         assert_eq!((&line["end"], &line["bytes"], &line["lines"]), (&"complete".into(), &5.into(), &Value::Null));
 

@@ -193,7 +193,7 @@ async fn a_reader_that_stalls_a_crawl_is_logged_with_its_collection() {
     let waits = process.wait_for("the crawl waits for a slow reader").await;
     let dropped = process.wait_for("1 reader was dropped: it had not read for 2s").await;
     for line in [waits, dropped] {
-        assert!(line.contains("crawl{collection=\"/{*rest}\"}"), "{line}");
+        assert!(line.contains("crawl{collection=\"/{*rest}\" trace_id="), "{line}");
     }
     process.signal(rustix::process::Signal::TERM);
     let (said, _) = process.end().await;

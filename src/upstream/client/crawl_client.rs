@@ -13,7 +13,7 @@ use crate::pagination::redirects::CrawlRedirects;
 use crate::pagination::{Cookies, PageRequest, Pagination};
 use crate::upstream::auth;
 use crate::upstream::pacing::{CrawlLine, Permit};
-use crate::upstream_usage::UpstreamUsage;
+use crate::upstream_usage::{TraceSampling, UpstreamUsage};
 
 impl Client {
     /// The same client for one crawl of this pagination, whose first page this is: its requests have the credentials of that page, wait in turn
@@ -42,6 +42,11 @@ impl Client {
                 !pagination.style.is_computed() || is_stateful
             }
         }
+    }
+
+    /// The same client for a crawl that is sampled if the trace of its client is, whose header fields these are.
+    pub fn sampled_like(self, headers: &HeaderMap) -> Self {
+        Self { sampling: TraceSampling::of(headers), ..self }
     }
 
     pub fn redirects(&self) -> &CrawlRedirects {

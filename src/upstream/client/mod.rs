@@ -24,6 +24,7 @@ use crate::config::{self, HttpVersion, RetryPolicy};
 use crate::pagination::PageRequest;
 use crate::pagination::redirects::CrawlRedirects;
 use crate::pagination::request::RequestBody;
+use crate::upstream_usage::{TRACEPARENT, TraceSampling};
 
 /// Client of one upstream; clones share its transport.
 #[derive(Clone, Debug)]
@@ -34,6 +35,7 @@ pub struct Client {
     governors: Governors,
     /// A crawl's place in the queue for permits.
     line: Option<CrawlLine>,
+    sampling: TraceSampling,
     /// Path of the crawl's first page, and its redirects.
     crawl: Arc<(String, CrawlRedirects)>,
 }
@@ -54,7 +56,8 @@ impl Client {
     ) -> Result<Self, ConnectorError> {
         let credentials = CredentialSources::new(&upstream, governors.token_renewals())?;
         let governors = governors.clone();
-        Ok(Self { transport, upstream, credentials, governors, line: None, crawl: Arc::default() })
+        let sampling = TraceSampling::default();
+        Ok(Self { transport, upstream, credentials, governors, line: None, sampling, crawl: Arc::default() })
     }
 
     /// The same client with the tokens of an old one, as far as both request them by the same settings and on the same way: a refresh token that
@@ -125,6 +128,9 @@ impl Client {
         headers.clone_from(&page.headers);
         headers.insert(header::ACCEPT, self.upstream.accept.clone());
         headers.entry(header::ACCEPT_ENCODING).or_insert(ACCEPTED);
+        if let Some(line) = &self.line {
+            headers.insert(TRACEPARENT, line.usage().traceparent(self.sampling).clone());
+        }
         if let Some(media_type) = page.body.as_ref().and_then(RequestBody::media_type) {
             // A label of the same kind (a `+json` type, a charset) is kept.
             let kind = if media_type.ends_with("json") { "json" } else { media_type };
