@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds unpage and the bench, installs what they are compared with, measures, and prints ratios as tables in Markdown.
 #
-#   bash bench/run.sh [check|micro|proxy|wires|early|memory|keys|keyed|crowd|small|plans|snapshots|peers|all] [--quick] [--gate] [--write]
+#   bash bench/run.sh [check|micro|proxy|wires|early|memory|keys|keyed|crowd|small|plans|snapshots|peers|formats|all] [--quick] [--gate] [--write]
 #
 # The numbers of every round also go into target/bench/PART.json. With --gate the status is 1 if a figure misses what it
 # has to be by more than 15 %. With --quick nothing is measured well: it shows that everything runs.
@@ -18,11 +18,11 @@ main() {
     case $argument in
       --write) write=yes ;;
       --*) options+=("$argument") ;;
-      all) parts+=(micro proxy wires early memory keys keyed crowd small plans snapshots peers) ;;
+      all) parts+=(micro proxy wires early memory keys keyed crowd small plans snapshots peers formats) ;;
       *) parts+=("$argument") ;;
     esac
   done
-  [ ${#parts[@]} -gt 0 ] || parts=(micro proxy wires early memory keys keyed crowd small plans snapshots peers)
+  [ ${#parts[@]} -gt 0 ] || parts=(micro proxy wires early memory keys keyed crowd small plans snapshots peers formats)
 
   mkdir -p "$installed"
   build || exit
@@ -35,6 +35,13 @@ main() {
       proxy | snapshots) need_nginx && rivals=(--nginx "$(nginx_binary)") || exit ;;
       early) need curl || exit ;;
       peers) need curl jq && need_python && rivals=(--python "$python") || exit ;;
+      formats)
+        need curl gzip zstd && need_miller && need_python || exit
+        formats "${options[@]}" | tee "$installed/$part.md"
+        [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
+        [ -z "$write" ] || write_tables "$part" || status=1
+        continue
+        ;;
     esac
     "$CARGO_TARGET_DIR/release/unpage-bench" "$part" "${rivals[@]}" "${options[@]}" | tee "$installed/$part.md"
     [ "${PIPESTATUS[0]}" -eq 0 ] || status=1
@@ -75,6 +82,17 @@ need() {
     command -v "$command" >/dev/null || missing+=("$command")
   done
   [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+}
+
+need_miller() {
+  command -v mlr >/dev/null || install miller
+}
+
+# formats OPTION…: a script, since most of what it is compared with is Python.
+formats() {
+  local quick=()
+  [[ " $* " != *" --quick "* ]] || quick=(--quick)
+  "$python" bench/peers/formats.py "$CARGO_TARGET_DIR/release/unpage" "${quick[@]}"
 }
 
 # nginx is only unpacked: installed, it would start a server of its own.

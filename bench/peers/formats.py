@@ -1,0 +1,211 @@
+"""Formats and codings of one finished snapshot, beside programs that make the same of the same bytes: formats.py UNPAGE [--quick]
+
+Prints tables in Markdown. Processor time is that of unpage's threads, in ns (/proc/PID/task/*/schedstat), or of the other program; that of
+Python starts after its imports."""
+
+import http.server
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+QUICK = "--quick" in sys.argv
+PAGES, ROUNDS, FIRSTS = (4, 1, 3) if QUICK else (100, 3, 11)
+RECORDS_A_PAGE = 2000
+COLUMNS = "id created status total currency customer.id customer.name customer.email items paid note country weight".split()
+CONFIG = """listen = "127.0.0.1:{port}"
+[snapshots]
+dir = "{dir}"
+disk = "8GiB"
+fresh_for = "1h"
+keep_for = "1h"
+[[collection]]
+path = "/orders"
+upstream = "{upstream}"
+records = "data"
+pagination = {{ type = "cursor", next = "next", param = "cursor" }}
+"""
+#: Each format, and what it has to be, in MB of NDJSON for each second of a core.
+FORMATS = {"json": None, "csv": 250, "arrow": 150, "parquet": 80}
+
+
+def record(number: int) -> dict:
+    customer = number % 5000
+    return {
+        "id": number,
+        "created": f"2026-01-{number % 28 + 1:02}T{number % 24:02}:{number % 60:02}:05Z",
+        "status": ("open", "paid", "shipped")[number % 3],
+        "total": number % 997 + 0.5,
+        "currency": "EUR",
+        "customer": {"id": customer, "name": f"Customer {customer}", "email": f"c{customer}@example.com"},
+        "items": number % 9,
+        "paid": number % 2 == 0,
+        "note": None,
+        "country": "DE",
+        "weight": number % 300 / 10,
+    }
+
+
+def page(number: int) -> bytes:
+    data = [record(number * RECORDS_A_PAGE + index) for index in range(RECORDS_A_PAGE)]
+    return json.dumps({"data": data, "next": str(number + 1) if number + 1 < PAGES else None}, separators=(",", ":")).encode()
+
+
+class Upstream(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        body = page(int(parse_qs(urlsplit(self.path).query).get("cursor", ["0"])[0]))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Unpage:
+    def __init__(self, binary: str, folder: Path, upstream: str):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        config = folder / "unpage.toml"
+        config.write_text(CONFIG.format(port=port, dir=folder / "snapshots", upstream=upstream))
+        self.process = subprocess.Popen([binary, "serve", "--config", config], stderr=(folder / "log").open("w"))
+        self.url = f"http://127.0.0.1:{port}/orders"
+        for _ in range(600):
+            try:
+                return socket.create_connection(("127.0.0.1", port)).close()
+            except OSError:
+                time.sleep(0.05)
+        raise SystemExit("unpage does not listen")
+
+    def cpu(self) -> float:
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+    def memory(self, name: str) -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(rf"{name}:\s+(\d+)", status)[1]) * 1024
+
+    def read(self, query: str, *fields: str) -> tuple[float, int]:
+        """Processor time, and the most memory beyond that at the start."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        before, cpu = self.memory("VmRSS"), self.cpu()
+        command = ["curl", "-sSf", "-o", "/dev/null", *(part for field in fields for part in ("-H", field)), f"{self.url}?{query}"]
+        subprocess.run(command, check=True)
+        return self.cpu() - cpu, max(0, self.memory("VmHWM") - before)
+
+    def first_byte(self, query: str, fields: dict) -> float:
+        request = urllib.request.Request(f"{self.url}?{query}", headers=fields)
+        start = time.perf_counter()
+        with urllib.request.urlopen(request) as answer:
+            answer.read(1)
+            return (time.perf_counter() - start) * 1000
+
+
+def program(*command: str, stdin: Path) -> float:
+    """Processor time of a program."""
+    with stdin.open("rb") as file:
+        child = subprocess.Popen(command, stdin=file, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+    assert status == 0, command
+    return usage.ru_utime + usage.ru_stime
+
+
+def python(work: str, imports: str, file: Path) -> float:
+    """Processor time of lines of Python, after their imports."""
+    script = f"import json, sys, time\n{imports}\nfile = sys.argv[1]\nstart = time.process_time()\n{work}\nprint(time.process_time() - start)"
+    return float(subprocess.run([sys.executable, "-c", script, file], check=True, capture_output=True, text=True).stdout)
+
+
+def peers(lines: Path, out: Path) -> dict:
+    return {
+        "mlr": lambda: program("mlr", "--ijsonl", "--ocsv", "unsparsify", stdin=lines),
+        "pandas": lambda: python(f"pandas.json_normalize([json.loads(line) for line in open(file)]).to_csv('{out}', index=False)", "import pandas", lines),
+        "pyarrow.json to Parquet": lambda: python(
+            f"pyarrow.parquet.write_table(pyarrow.json.read_json(file, read_options=pyarrow.json.ReadOptions(use_threads=False)), '{out}')",
+            "import pyarrow.json, pyarrow.parquet",
+            lines,
+        ),
+        "gzip -1": lambda: program("gzip", "-1", "-c", stdin=lines),
+        "zstd -1": lambda: program("zstd", "-1", "-c", "-q", "--single-thread", stdin=lines),
+    }
+
+
+def measure(unpage: Unpage, folder: Path) -> None:
+    lines = folder / "orders.ndjson"
+    urllib.request.urlretrieve(f"{unpage.url}?_format=ndjson", lines)
+    megabytes = lines.stat().st_size / 1e6
+    ways = {"ndjson": "_format=ndjson", "json": "_format=json", "csv": "_format=csv", "arrow": "_format=arrow"}
+    codings = {"gzip": "gzip", "zstd": "zstd"}
+    cpu, memory = {}, {}
+    others = peers(lines, folder / "out")
+    for number in range(ROUNDS):
+        for name, query in ways.items():
+            note(cpu, memory, name, unpage.read(query))
+        # Another order of the columns is another file, which is made anew.
+        order = COLUMNS[number:] + COLUMNS[:number]
+        note(cpu, memory, "parquet", unpage.read(f"_format=parquet&_columns={','.join(order)}"))
+        for name, coding in codings.items():
+            note(cpu, memory, name, unpage.read("_format=ndjson", f"Accept-Encoding: {coding}"))
+        for name, other in others.items():
+            cpu.setdefault(name, []).append(other())
+    firsts = {name: [unpage.first_byte(query, {}) for _ in range(FIRSTS)] for name, query in ways.items() if name != "arrow"}
+    firsts |= {name: [unpage.first_byte("_format=ndjson", {"Accept-Encoding": coding}) for _ in range(FIRSTS)] for name, coding in codings.items()}
+    print(f"A snapshot of {megabytes:.0f} MB, {ROUNDS} rounds.\n")
+    print("| format | MB of NDJSON a second of a core | at least | most memory, MiB | beside NDJSON's |\n|---|---|---|---|---|")
+    plain = statistics.median(memory["ndjson"])
+    for name in ["ndjson", *FORMATS, *codings]:
+        most = statistics.median(memory[name])
+        goal = FORMATS.get(name) or ""
+        print(f"| {name} | {spread([megabytes / one for one in cpu[name]], 0)} | {goal} | {most / 2**20:.1f} | {(most - plain) / 2**20:+.1f} |")
+    print("\n| figure | at least | seen, median (min–max) |\n|---|---|---|")
+    for what, ratio, least in [
+        ("JSON array / NDJSON", ("ndjson", "json"), 0.9),
+        ("CSV / Miller", ("mlr", "csv"), 3),
+        ("CSV / pandas", ("pandas", "csv"), 10),
+        ("Parquet / pyarrow.json to Parquet", ("pyarrow.json to Parquet", "parquet"), ""),
+        ("gzip / gzip -1", ("gzip -1", "gzip"), 0.95),
+        ("zstd / zstd -1", ("zstd -1", "zstd"), 0.95),
+    ]:
+        print(f"| speed, {what} | {least} | {spread([one / other for one, other in zip(*(cpu[name] for name in ratio), strict=True)], 2)} |")
+    for name in ["json", "csv", *codings]:
+        later = [one - other for one, other in zip(firsts[name], firsts["ndjson"], strict=True)]
+        print(f"| first byte of {name} later than NDJSON's, ms | ≤ 5 | {spread(later, 1)} |")
+
+
+def note(cpu: dict, memory: dict, name: str, seen: tuple[float, int]) -> None:
+    cpu.setdefault(name, []).append(seen[0])
+    memory.setdefault(name, []).append(seen[1])
+
+
+def spread(values: list[float], digits: int) -> str:
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def main() -> None:
+    upstream = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    with tempfile.TemporaryDirectory() as folder:
+        unpage = Unpage(sys.argv[1], Path(folder), f"http://127.0.0.1:{upstream.server_port}")
+        try:
+            measure(unpage, Path(folder))
+        finally:
+            unpage.process.terminate()
+            unpage.process.wait()
+
+
+if __name__ == "__main__":
+    main()
