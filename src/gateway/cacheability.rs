@@ -1,15 +1,16 @@
 //! Cacheability: the callers that may share a snapshot, from the upstream's first answer (RFC 9111 §3) and the identity of its caller.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, header};
 
 use super::headers::CallerIdentity;
 use crate::snapshot::Retention;
+use crate::snapshot::cache_control::{directives, forbids_storage, listed};
 
 /// Returns the way in which a snapshot that begins with this answer may be kept.
 pub(super) fn retention(answer: &HeaderMap, caller: CallerIdentity) -> Retention {
     let has = |directive| directives(answer).any(|name| name == directive);
-    let varies_with_anything = names(answer, &header::VARY).any(|name| name == "*");
-    if has("no-store") {
+    let varies_with_anything = listed(answer, &header::VARY).any(|name| name == "*");
+    if forbids_storage(answer) {
         Retention::Transient
     } else if answer.contains_key(header::SET_COOKIE)
         || varies_with_anything
@@ -22,22 +23,9 @@ pub(super) fn retention(answer: &HeaderMap, caller: CallerIdentity) -> Retention
     }
 }
 
-/// Returns the names of the directives of `Cache-Control`. A name inside a quoted value counts, too: it can only forbid what was allowed.
-fn directives(answer: &HeaderMap) -> impl Iterator<Item = String> {
-    names(answer, &header::CACHE_CONTROL).map(|directive| {
-        let name = directive.split('=').next().unwrap_or_default();
-        name.trim_matches(|c: char| c == '"' || c.is_ascii_whitespace()).to_owned()
-    })
-}
-
-fn names(answer: &HeaderMap, field: &HeaderName) -> impl Iterator<Item = String> {
-    let values = answer.get_all(field).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
 
     use super::*;
 

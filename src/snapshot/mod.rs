@@ -1,5 +1,6 @@
 //! Snapshots: the append-only log between a crawl and its readers, its storage, and the registry that shares it.
 
+pub mod cache_control;
 mod cache_stats;
 mod derivation;
 mod digest;

@@ -101,6 +101,32 @@ async fn the_lists_of_all_parents_are_one_stream_in_their_order_and_each_page_is
 }
 
 #[tokio::test]
+async fn a_later_list_that_must_not_be_stored_is_in_no_kept_stream() {
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let Reply::Whole(mut page) = tracker(asked) else { return Reply::status(404) };
+        if asked.target.starts_with("/issues/4/") {
+            page.headers_mut().insert("cache-control", "no-store".parse().unwrap());
+        }
+        Reply::Whole(page)
+    })
+    .await;
+    let proxy = Proxy::start(
+        &toml(&upstream, "")
+            .replace("[[collection]]\npath = \"/issues\"", "width = 1\n[[collection]]\npath = \"/issues\""),
+    )
+    .await;
+    let kept = ask(&proxy, &format!("{ALL}?_end=marker")).await;
+    let lines: Vec<_> = text(&kept).lines().collect();
+    assert_eq!(lines[..lines.len() - 1], ["{\"id\":11}", "{\"id\":21}", "{\"id\":22"], "{lines:?}");
+    let end = lines.last().unwrap();
+    assert!(end.contains("number 4: the list has Cache-Control: no-store") && end.contains("broken"), "{end}");
+    let mut request = stream(ALL);
+    request.headers_mut().insert("cache-control", "no-store".parse().unwrap());
+    let passing = client::receive(Version::Http1, proxy.address, request).await;
+    assert_eq!(passing.whole(), all(|_| String::new()));
+}
+
+#[tokio::test]
 async fn the_query_of_the_client_goes_to_the_lists_and_the_configured_one_to_the_parents() {
     let upstream = Upstream::scripted(0, |asked, _| tracker(asked)).await;
     let proxy = Proxy::start(&toml(&upstream, ", query = \"state=all\"")).await;

@@ -239,6 +239,11 @@ impl Lists {
         }
     }
 
+    /// Head of the first page of the list whose records leave.
+    pub(super) fn current_head(&self) -> Option<&Head> {
+        self.under_way.front()?.head()
+    }
+
     pub(super) fn template(&self) -> &Crawl {
         &self.template
     }

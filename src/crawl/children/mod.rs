@@ -34,6 +34,7 @@ use crate::pagination::request::RedactedUrl;
 use crate::pagination::verdict::{OnMissed, Verdict};
 use crate::pagination::{PageRequest, Pagination};
 use crate::snapshot::Writer;
+use crate::snapshot::cache_control::forbids_storage;
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 use list::ListNews;
@@ -194,7 +195,10 @@ impl ChildrenCrawl {
             };
             match news {
                 ListNews::Begun(lineage) => self.begin(lineage, writer),
-                ListNews::Records(batch) => self.waiting = self.changed(batch)?,
+                ListNews::Records(batch) => {
+                    self.check_storage(writer)?;
+                    self.waiting = self.changed(batch)?;
+                }
                 ListNews::Ended(end) => self.end_list(end),
                 ListNews::Done => return Poll::Ready(self.verdict(counted)),
             }
@@ -209,6 +213,21 @@ impl ChildrenCrawl {
         }
         let rule = self.origin.rule(&lineage);
         (self.current, self.left) = (Some((lineage, rule)), 0);
+    }
+
+    /// Fails in front of a list's first record if the log is kept for others, which the lists at its opening allow, and this one forbids.
+    fn check_storage(&self, writer: &Writer) -> Result<(), Failure> {
+        let is_forbidden = |head: &Head| forbids_storage(&head.headers);
+        if self.left > 0 || !writer.is_kept() || !self.lists.current_head().is_some_and(is_forbidden) {
+            return Ok(());
+        }
+        let lineage = self.current.as_ref().map(|(lineage, _)| lineage.to_string()).unwrap_or_default();
+        let url = RedactedUrl(&self.crawl.first.url);
+        let message = format!(
+            "{url}: {lineage}: the list has Cache-Control: no-store, and lists before it, which are kept, have not"
+        );
+        let hint = "send Cache-Control: no-store with the request: then nothing of the stream is kept";
+        Err(Failure::new(Fault::Configuration, message, hint))
     }
 
     fn end_list(&mut self, mut end: ListEnd) {
