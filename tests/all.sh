@@ -103,6 +103,7 @@ debian_packages() {
   need jq jq
   need cc build-essential
   need node nodejs
+  need chromium chromium
   need npm npm
   need go golang-go
   need javac default-jdk-headless

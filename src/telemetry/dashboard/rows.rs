@@ -70,7 +70,7 @@ pub(super) struct BudgetRow {
 #[serde(rename_all = "lowercase")]
 pub(super) enum UpstreamHealth {
     Good,
-    /// It refused requests, or crawls failed, in the last 5 minutes.
+    /// It refused requests, or the last crawl failed by its fault, in the last 5 minutes.
     Troubled,
     /// No request may be sent for a while.
     Held,
@@ -189,10 +189,11 @@ impl UpstreamRow {
         let load = &traffic.load;
         let last = failures.iter().find(|failure| failure.origin == traffic.origin);
         let last_age = last.map(|last| age(last.at).as_secs());
+        let own_fault = last.filter(|last| last.failure.fault.name() == "upstream").and(last_age);
         let refusals = history.refusals_of(traffic);
         Self {
             origin: traffic.origin.clone(),
-            health: match (load.hold, refusals, last_age) {
+            health: match (load.hold, refusals, own_fault) {
                 (Some(_), _, _) => UpstreamHealth::Held,
                 (None, 1.., _) | (None, _, Some(0..300)) => UpstreamHealth::Troubled,
                 (None, 0, _) => UpstreamHealth::Good,
