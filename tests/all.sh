@@ -161,7 +161,7 @@ npm_packages() {
 # Only unpacked: installed, each would start a server of its own. What they depend on is installed.
 middle_boxes() {
   local package
-  for package in nginx haproxy varnish squid caddy; do
+  for package in nginx haproxy varnish squid caddy prometheus; do
     middle_box $package || return
   done
 }
