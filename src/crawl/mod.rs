@@ -15,6 +15,7 @@ mod experiments;
 mod failure_report;
 mod in_flight;
 mod key_spill;
+mod known_place;
 mod linked_origins;
 mod lone_page;
 mod metrics;

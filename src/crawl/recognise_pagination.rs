@@ -10,7 +10,7 @@ use super::drive::{CrawlProgress, Driver};
 use super::failure_report::{self, RequestAuthor};
 use super::linked_origins::{AnswerForm, WholeBy};
 use super::whole_page::{UnknownPage, whole};
-use super::{Crawl, lone_page};
+use super::{Crawl, known_place, lone_page};
 use crate::error::{Failure, Fault};
 use crate::pagination::error::SHARED_RECORD_HINT;
 use crate::pagination::link_guard::ALIAS_HINT;
@@ -67,6 +67,13 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
     let mut hint = None;
     for candidate in detection.candidates {
         let mut pagination = Arc::new(configured(&crawl.pagination, candidate.pagination, first.encoding));
+        if let Style::Keyset(keyset) = &pagination.style
+            && !known_place::is_behind_key(crawl, &pagination, keyset, page).await
+        {
+            let why = "the key of the last record but one did not lead to the last one";
+            notes.push(format!("tried {} ({}): {why}", pagination.style.name(), candidate.why));
+            continue;
+        }
         let mut attempted = attempt(crawl, Arc::clone(&pagination), &first).await;
         if let Some(by_pages) = may_count_pages(crawl, &pagination, &attempted)
             && counts_pages(crawl, &by_pages, page).await

@@ -188,6 +188,43 @@ async fn records_beside_their_envelope_are_recognised_and_held_to_its_counts() {
 }
 
 #[tokio::test]
+async fn a_key_is_no_place_where_the_first_page_shows_otherwise() {
+    let keys = [70, 12, 55, 31, 94, 26, 83, 48];
+    let page = move |ids: Vec<usize>| {
+        let records: Vec<_> = ids.iter().take(3).map(|id| format!("{{\"id\":{id}}}")).collect();
+        Reply::json(format!("{{\"data\":[{}],\"has_more\":{}}}", records.join(","), ids.len() > 3))
+    };
+    let upstream = Upstream::scripted(0, move |asked, answer| {
+        let after = parameter(&asked.target, "starting_after");
+        match asked.target.split('?').next().unwrap() {
+            "/compared" => page(keys.into_iter().filter(|key| after.is_none_or(|after| *key > after)).collect()),
+            "/filter" if after.is_some() => page(vec![83, 48]),
+            "/filter" | "/ignored" => page(keys.to_vec()),
+            "/users" => Reply::json("{\"messages\":[],\"users\":{\"1\":{\"id\":1},\"2\":{\"id\":2}},\"next\":null}"),
+            "/properties" if asked.target.contains("page=2") => {
+                Reply::json("{\"things\":{\"1\":{\"id\":1,\"b\":2},\"2\":{\"id\":2,\"b\":2}},\"page\":2,\"pages\":2}")
+            }
+            "/properties" => Reply::json("{\"things\":{\"1\":{\"id\":1},\"2\":{\"id\":2}},\"page\":1,\"pages\":2}"),
+            _ => Reply::Whole(answer),
+        }
+    })
+    .await;
+    let proxy = transparent(&upstream).await;
+    for path in ["/compared", "/filter", "/ignored"] {
+        upstream.forget();
+        let received = client::receive(Version::Http1, proxy.address, client::stream(path)).await;
+        assert_eq!(received.head.status, 502, "{path}: {}", received.whole());
+        assert!(received.whole().contains("did not lead to the last one"), "{}", received.whole());
+        assert_eq!(upstream.asked().len(), 2, "{:?}", upstream.asked());
+    }
+    // What is keyed by id beside an empty list is no record, and a second page of the same ids is no second page.
+    let received = client::receive(Version::Http1, proxy.address, client::stream("/users")).await;
+    assert!(!received.whole().contains("\"id\":1"), "{}", received.whole());
+    let received = client::receive(Version::Http1, proxy.address, client::stream("/properties?page=1")).await;
+    assert_eq!(received.head.status, 502, "{}", received.whole());
+}
+
+#[tokio::test]
 async fn what_may_say_anything_proves_no_single_page() {
     let upstream = Upstream::scripted(0, |asked, _| {
         let items = |more: &str| format!("{{\"items\":{}{more}}}", numbered(1, 10));

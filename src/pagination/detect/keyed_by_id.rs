@@ -7,18 +7,18 @@ use crate::pagination::Path;
 use crate::pagination::path::Segment;
 
 const DEPTH: usize = 3;
-const IDS: [&str; 6] = ["id", "_id", "pageid", "uid", "uuid", "key"];
+const IDS: [&str; 5] = ["id", "_id", "uid", "uuid", "key"];
 
-/// Path of the only object of the page whose members are named as the ids in them, unless an array of objects stands outside of it: what is
-/// keyed by id beside records is what they refer to.
-pub(super) fn records_path(page: &Value) -> Option<Path> {
+/// The only object of the page whose members are named as the ids in them, and the path of the id. An array outside of it that may hold records,
+/// here or on another page, rules it out: what is keyed by id beside records is what they refer to.
+pub(super) fn records(page: &Value) -> Option<(Path, Path)> {
     let mut found = Vec::new();
     let mut level = vec![(Vec::new(), page.as_object()?)];
     for _ in 0..=DEPTH {
         let mut below = Vec::new();
         for (path, members) in level {
-            if is_keyed(members) {
-                found.push(path);
+            if let Some(id) = id_of(members) {
+                found.push((path, id));
                 continue;
             }
             for (name, value) in members {
@@ -26,7 +26,10 @@ pub(super) fn records_path(page: &Value) -> Option<Path> {
                 path.push(Segment::Name(name.clone()));
                 match value {
                     _ if member_names::is_not_records(name) => {}
-                    Value::Array(elements) if elements.first().is_some_and(Value::is_object) => return None,
+                    Value::Array(elements) if elements.is_empty() || elements.iter().any(Value::is_object) => {
+                        return None;
+                    }
+                    Value::Array(_) if member_names::is_records(name) => return None,
                     Value::Object(members) => below.push((path, members)),
                     _ => {}
                 }
@@ -35,19 +38,19 @@ pub(super) fn records_path(page: &Value) -> Option<Path> {
         level = below;
     }
     match found.len() {
-        1 => found.pop().map(Path::new),
+        1 => found.pop().map(|(path, id)| (Path::new(path), Path::new(vec![Segment::Name(id.to_owned())]))),
         _ => None,
     }
 }
 
-/// Returns true for several records, each of which has its name as its id.
-fn is_keyed(members: &Map<String, Value>) -> bool {
-    let is_record = |(name, record): (&String, &Value)| {
-        IDS.into_iter().filter_map(|id| record.get(id)).any(|id| match id {
-            Value::String(id) => id == name,
-            Value::Number(id) => id.to_string() == *name,
+/// Name of the id of several records, each of which has it as its own name.
+fn id_of(members: &Map<String, Value>) -> Option<&'static str> {
+    let is_id = |id: &&str| {
+        members.iter().all(|(name, record)| match record.get(id) {
+            Some(Value::String(id)) => id == name,
+            Some(Value::Number(id)) => id.to_string() == *name,
             _ => false,
         })
     };
-    members.len() > 1 && members.iter().all(is_record)
+    IDS.into_iter().find(is_id).filter(|_| members.len() > 1)
 }

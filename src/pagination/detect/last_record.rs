@@ -33,8 +33,11 @@ pub(super) fn candidate(answer: &FirstPage<'_>, page: &Value) -> Option<Candidat
     if !is_free || ids.len() < records.len() || records.len() < 2 {
         return None;
     }
+    // An upstream may compare numbers, wherever they stand in its list: such a list has to be in their order. Texts are looked up.
+    let is_number = |id: &String| id.trim_matches('"').bytes().all(|byte| byte.is_ascii_digit());
+    let usage = if ids.iter().all(is_number) { KeyUse::Unknown } else { KeyUse::LookedUp };
     let why = format!("more records follow, and nothing but their `{KEY}` leads to them; sent as {param}");
     let key = vec![Path::new(vec![Segment::Name(KEY.to_owned())])];
-    let style = Keyset { key, param, encode: Encode::Plain, overlap: Overlap::None, usage: KeyUse::LookedUp };
+    let style = Keyset { key, param, encode: Encode::Plain, overlap: Overlap::None, usage };
     Some(answer.candidate(style, AmbiguousCounts::Refused, why))
 }

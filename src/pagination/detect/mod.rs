@@ -62,8 +62,11 @@ pub struct Candidate {
 
 /// Reads the first page.
 pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detection {
-    if let Some(records) = keyed_by_id::records_path(page) {
-        return around(request, headers, page, RecordsPlace { path: records, shape: RecordsShape::Values }, None);
+    if let Some((path, id)) = keyed_by_id::records(page) {
+        let mut detection = around(request, headers, page, RecordsPlace { path, shape: RecordsShape::Values }, None);
+        // A page may go on with the properties of records that came: their keys are compared.
+        detection.candidates.iter_mut().for_each(|candidate| candidate.pagination.key = Some(id.clone()));
+        return detection;
     }
     let likeliest = records_path(request, page);
     match likeliest.filter(|path| !record_array::is_one_of_several(request, page, path, record_array::Rivals::Filled)) {
@@ -123,6 +126,16 @@ fn around(
     let lone = single_page::lone(&answer, &pointers).filter(|_| doubt.is_none());
     candidates.extend(lone.as_ref().and_then(|lone| single_page::shown(&answer, lone)));
     Detection { candidates, lone, records: answer.count, seen }
+}
+
+/// Records in an array of the page.
+pub(crate) fn elements<'p>(records: &Path, page: &'p Value) -> Option<Vec<&'p Value>> {
+    let (array, within) = records.split_at_each();
+    let elements = array.of_value(page)?.as_array()?.iter();
+    match within {
+        Some(within) => elements.map(|element| within.of_value(element)).collect(),
+        None => Some(elements.collect()),
+    }
 }
 
 /// The live pointer to a next page in an answer from `url`, independently of the configured pagination, as a phrase. Names that are

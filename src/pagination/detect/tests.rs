@@ -444,7 +444,7 @@ fn a_range_without_a_unit_is_of_items_or_of_the_field_beside_it() {
 #[test]
 fn an_object_is_keyed_by_id_where_its_records_say_so() {
     let at = |page: &Value| detect(&get(""), &HeaderMap::new(), page).seen.get(1).cloned().unwrap_or_default();
-    let keyed = json!({"5": {"pageid": 5, "tags": ["a"]}, "7": {"pageid": 7, "tags": ["b"]}});
+    let keyed = json!({"5": {"id": 5, "tags": ["a"]}, "7": {"id": 7, "tags": ["b"]}});
     assert_eq!(at(&json!({"query": {"pages": keyed}, "next": "t"})), "an object of 2 records at `query.pages`");
     // What records refer to is keyed, too.
     assert_eq!(at(&json!({"items": records(3), "users": keyed})), "an array of 3 records at `items`");
@@ -453,8 +453,11 @@ fn an_object_is_keyed_by_id_where_its_records_say_so() {
         json!({"a": {"5": {"id": 5}, "6": {"id": 7}}}),
         json!({"a": keyed, "b": keyed}),
         json!({"included": keyed}),
+        json!({"items": [], "users": keyed}),
+        json!({"ids": [[1]], "lists": [1, {"id": 1}], "users": keyed}),
+        json!({"items": [1, 2], "users": keyed}),
     ] {
-        assert!(at(&page).starts_with("no array"), "{page}");
+        assert!(!at(&page).starts_with("an object"), "{page}");
     }
 }
 
