@@ -26,7 +26,7 @@ pub(super) fn records(page: &Value) -> Option<(Path, Path)> {
                 path.push(Segment::Name(name.clone()));
                 match value {
                     _ if member_names::is_not_records(name) => {}
-                    Value::Array(elements) if elements.is_empty() || elements.iter().any(Value::is_object) => {
+                    Value::Array(elements) if elements.is_empty() || elements.iter().any(is_container) => {
                         return None;
                     }
                     Value::Array(_) if member_names::is_records(name) => return None,
@@ -36,6 +36,10 @@ pub(super) fn records(page: &Value) -> Option<(Path, Path)> {
             }
         }
         level = below;
+    }
+    // Records may be deeper.
+    if !level.is_empty() {
+        return None;
     }
     match found.len() {
         1 => found.pop().map(|(path, id)| (Path::new(path), Path::new(vec![Segment::Name(id.to_owned())]))),
@@ -53,4 +57,8 @@ fn id_of(members: &Map<String, Value>) -> Option<&'static str> {
         })
     };
     IDS.into_iter().find(is_id).filter(|_| members.len() > 1)
+}
+
+fn is_container(value: &Value) -> bool {
+    value.is_object() || value.is_array()
 }

@@ -454,7 +454,9 @@ fn an_object_is_keyed_by_id_where_its_records_say_so() {
         json!({"a": keyed, "b": keyed}),
         json!({"included": keyed}),
         json!({"items": [], "users": keyed}),
-        json!({"ids": [[1]], "lists": [1, {"id": 1}], "users": keyed}),
+        json!({"matrix": [[1, "a"]], "columns": keyed}),
+        json!({"lists": [1, {"id": 1}], "users": keyed}),
+        json!({"a": {"b": {"c": {"d": {"orders": [{"n": 1}]}}}}, "users": keyed}),
         json!({"items": [1, 2], "users": keyed}),
     ] {
         assert!(!at(&page).starts_with("an object"), "{page}");
