@@ -2,9 +2,11 @@
 
 use super::children::ChildrenCrawl;
 use super::drive::{Checkpoints, Driver};
+use super::sharing::StreamSharing;
 use crate::pagination::Pagination;
 use crate::pagination::page::Head;
 use crate::pagination::request::RedactedUrl;
+use crate::snapshot::cache_control::SharingLimit;
 use crate::upstream_usage::UpstreamUsage;
 
 #[derive(Debug)]
@@ -74,6 +76,20 @@ impl CrawlWork {
         match self {
             Self::List(driver) => driver.head.as_deref().into_iter().collect(),
             Self::Children(children) => children.heads(),
+        }
+    }
+
+    pub(super) fn sharing(&self) -> &StreamSharing {
+        match self {
+            Self::List(driver) => &driver.sharing,
+            Self::Children(children) => &children.sharing,
+        }
+    }
+
+    pub(super) fn limit_sharing(&mut self, limit: SharingLimit) {
+        match self {
+            Self::List(driver) => driver.sharing.limit = Some(limit),
+            Self::Children(children) => children.sharing.limit = Some(limit),
         }
     }
 

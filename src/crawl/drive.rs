@@ -15,6 +15,7 @@ use super::in_flight::PagesInFlight;
 use super::opened_state::OpenState;
 use super::page_stream::PageEvent;
 use super::reorder::ReorderBuffer;
+use super::sharing::StreamSharing;
 use super::spill::SpillStore;
 use super::verification::Verification;
 use super::withheld_read::{ReadEvidence, WholeRead, WithheldRead};
@@ -52,6 +53,7 @@ pub(super) struct Driver {
     pub(super) records: u64,
     pub(super) asked: Url,
     pub(super) head: Option<Arc<Head>>,
+    pub(super) sharing: StreamSharing,
 }
 
 impl Driver {
@@ -90,6 +92,7 @@ impl Driver {
             records: 0,
             asked: url,
             head: None,
+            sharing: StreamSharing::UNLIMITED,
         }))
     }
 
@@ -191,6 +194,7 @@ impl Driver {
         match event {
             PageEvent::Head(head) => {
                 self.note_head(&head);
+                self.sharing.check(|| self.url().to_string()).map_err(|failure| on_page(name, failure))?;
                 let begun = self.plan.accept(page, CurrentPageEvent::Begun(&head));
                 begun.map_err(|wrong| self.page_failure(&wrong, &head, name))?;
             }
@@ -259,6 +263,7 @@ impl Driver {
 
     /// Notes the head of a page: until one is whole, it is the first page's.
     pub(super) fn note_head(&mut self, head: &Arc<Head>) {
+        self.sharing.note(&head.headers);
         if self.plan.pages() == 0 {
             self.head = Some(Arc::clone(head));
         }

@@ -30,6 +30,7 @@ mod resume;
 mod revalidate;
 mod run_into_log;
 mod second_look;
+mod sharing;
 mod spill;
 mod spill_budget;
 mod spill_file;
@@ -48,6 +49,7 @@ use crate::config::Caps;
 use crate::error::Failure;
 use crate::pagination::page::Head;
 use crate::pagination::{ConsistencyLevel, PageRequest, Pagination};
+use crate::snapshot::cache_control::{SharingLimit, StorageDemand};
 use crate::snapshot::{MemoryBudget, SavedCrawl, Writer};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
@@ -206,6 +208,16 @@ impl Opened {
     /// Heads of the first pages of all lists that were read so far.
     pub fn heads(&self) -> Vec<&Head> {
         self.work.heads()
+    }
+
+    /// Strictest demand of the answers so far on their storage.
+    pub fn demand(&self) -> StorageDemand {
+        self.work.sharing().demand
+    }
+
+    /// Breaks the stream in front of an answer that exceeds this limit.
+    pub fn limit_sharing(&mut self, limit: SharingLimit) {
+        self.work.limit_sharing(limit);
     }
 
     /// Sets the number of pages that may be in flight from now on.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::client_body::{BODY_LIMIT, MAX_REQUEST_BODY};
-use super::headers::{CallerIdentity, CrawlCaller, for_a_crawl};
+use super::headers::{CrawlCaller, for_a_crawl};
 use super::parents;
 use super::route::Route;
 use crate::config::Collection;
@@ -21,6 +21,7 @@ use crate::pagination::request::{RequestBody, decoded_name};
 use crate::pagination::{PageRequest, Pagination, Param, PartOrder};
 use crate::request::{EndWait, ParamNames, StreamOptions};
 use crate::response::BoxError;
+use crate::snapshot::cache_control::CallerIdentity;
 use crate::snapshot::{MemoryBudget, RequestSender, ShownRequest};
 use crate::upstream::Client;
 

@@ -18,6 +18,7 @@ use crate::crawl::{Crawl, Crawls, Opened, ResumePoint};
 use crate::error::{Failure, Fault};
 use crate::id::SnapshotId;
 use crate::pagination::Precondition;
+use crate::snapshot::cache_control::SharingLimit;
 use crate::snapshot::{
     self, Birth, FlightLeader, Log, LookupPurpose, Registry, ReopenError, ReopenedSnapshot, RequestKeys, ResumableLog,
     Retention, Seal, Snapshot, SnapshotFacts, SnapshotState, Writer,
@@ -132,7 +133,7 @@ impl CacheFill {
                 entry.open(&snapshot, opened.pagination());
                 lead.publish(&snapshot);
                 drop(beginning);
-                self.run(&snapshot, opened, writer, request.width()).await;
+                self.run(&snapshot, opened, writer, request).await;
             }
         }
     }
@@ -209,7 +210,7 @@ impl CacheFill {
                         let snapshot = Arc::new(snapshot(log).with_usage(opened.usage()));
                         entry.open(&snapshot, opened.pagination());
                         lead.publish(&snapshot);
-                        self.run(&snapshot, opened, writer, request.width()).await;
+                        self.run(&snapshot, opened, writer, request).await;
                     }
                     Err(failure) => {
                         tracing::warn!("snapshot {id}: {failure}; fault: {}; {}", failure.fault.name(), failure.hint);
@@ -224,12 +225,13 @@ impl CacheFill {
     }
 
     /// Writes a snapshot to its seal, once it has a reader.
-    async fn run(&self, snapshot: &Arc<Snapshot>, opened: Opened, writer: Writer, width: usize) {
+    async fn run(&self, snapshot: &Arc<Snapshot>, mut opened: Opened, writer: Writer, request: &StreamRequest) {
+        opened.limit_sharing(SharingLimit { retention: snapshot.retention(), caller: request.caller.identity });
         let _ended = EndGuard { registry: &self.registry, snapshot };
         // The log's own messages name no collection.
         let trace_id = snapshot.usage().trace_id();
         let span = tracing::warn_span!("crawl", collection = snapshot.facts().collection, trace_id);
-        self.write(snapshot, opened, writer, width).instrument(span).await;
+        self.write(snapshot, opened, writer, request.width()).instrument(span).await;
     }
 
     async fn write(&self, snapshot: &Snapshot, mut opened: Opened, writer: Writer, width: usize) {

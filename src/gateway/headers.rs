@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
 use crate::config::Scope;
 use crate::field_class::{FieldClass, FieldRules};
+use crate::snapshot::cache_control::CallerIdentity;
 
 /// Caller of a crawl, by the fields that go with every page's request.
 #[derive(Debug)]
@@ -15,15 +16,6 @@ pub(super) struct CrawlCaller {
     /// Names of fields without a known purpose.
     pub(super) others: Vec<HeaderName>,
     pub(super) identity: CallerIdentity,
-}
-
-/// Identity of a caller, as the fields of its request tell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CallerIdentity {
-    /// A field may identify the caller, so that no other caller has its cache key: any that is not known to have another purpose.
-    Known,
-    /// No field does, or the collection is public.
-    Unknown,
 }
 
 /// Reason for which a request is not passed on in any way.

@@ -15,7 +15,6 @@ mod auto_resume;
 mod builder;
 mod cache_key;
 mod cache_key_upgrade;
-mod cacheability;
 mod client_body;
 mod client_links;
 mod crawl_rate_limit;

@@ -15,11 +15,11 @@ use std::time::Duration;
 use super::ask::StreamRequest;
 use super::crawl_rate_limit;
 use super::fill::CacheFill;
-use super::headers::CallerIdentity;
 use crate::id::{CacheKey, SnapshotId};
 use crate::request::{Range, RangeSpec, SnapshotName, StreamOptions, View};
 use crate::response::Representation;
 use crate::server::network_of;
+use crate::snapshot::cache_control::CallerIdentity;
 use crate::snapshot::{Retention, SessionBinding, Snapshot, SnapshotState, Store};
 
 /// A client's own name for a snapshot, and what it stood for when the request came.

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::ask::{StreamRequest, UnattendedRequest};
-use super::cacheability;
 use crate::cache_key::{KEY_VERSION, first_version};
 use crate::crawl::Opened;
 use crate::request::StorePolicy;
+use crate::snapshot::cache_control::StorageDemand;
 use crate::snapshot::{Birth, FileStorage, RequestKeys, Retention, SnapshotFacts};
 
 /// Part of the journal's first line that belongs to the gateway.
@@ -32,9 +32,9 @@ pub(super) fn birth(opened: &Opened, request: &StreamRequest, keys: RequestKeys)
     let retention = match request.options.freshness.storage {
         StorePolicy::Forbidden => Retention::Transient,
         StorePolicy::Allowed => {
-            let each = opened.heads().into_iter();
-            let each = each.map(|head| cacheability::retention(&head.headers, request.caller.identity));
-            each.max().unwrap_or(Retention::Shared)
+            let caller = request.caller.identity;
+            let first = opened.heads().into_iter().map(|head| StorageDemand::of(&head.headers).of_first(caller));
+            first.fold(opened.demand().of_later(caller), Retention::max)
         }
     };
     let record = FillRecord { key_version: KEY_VERSION, unattended: request.unattended(), crawl: opened.saved() };

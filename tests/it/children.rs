@@ -101,29 +101,42 @@ async fn the_lists_of_all_parents_are_one_stream_in_their_order_and_each_page_is
 }
 
 #[tokio::test]
-async fn a_later_list_that_must_not_be_stored_is_in_no_kept_stream() {
-    let upstream = Upstream::scripted(0, |asked, _| {
-        let Reply::Whole(mut page) = tracker(asked) else { return Reply::status(404) };
-        if asked.target.starts_with("/issues/4/") {
-            page.headers_mut().insert("cache-control", "no-store".parse().unwrap());
+async fn a_later_list_that_must_not_be_stored_or_shared_is_in_no_stream_that_others_get() {
+    for (field, value, shown) in [
+        ("cache-control", "no-store", "Cache-Control: no-store"),
+        ("cache-control", "private", "Cache-Control: private"),
+        ("set-cookie", "session=1", "Set-Cookie"),
+        ("vary", "*", "Vary: *"),
+    ] {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let Reply::Whole(mut page) = tracker(asked) else { return Reply::status(404) };
+            if asked.target.starts_with("/issues/4/") {
+                page.headers_mut().insert(field, value.parse().unwrap());
+            }
+            Reply::Whole(page)
+        })
+        .await;
+        let proxy = Proxy::start(
+            &toml(&upstream, "")
+                .replace("[[collection]]\npath = \"/issues\"", "width = 1\n[[collection]]\npath = \"/issues\""),
+        )
+        .await;
+        let kept = ask(&proxy, &format!("{ALL}?_end=marker")).await;
+        let lines: Vec<_> = text(&kept).lines().collect();
+        assert_eq!(lines[..lines.len() - 1], ["{\"id\":11}", "{\"id\":21}", "{\"id\":22"], "{lines:?}");
+        let end = lines.last().unwrap();
+        assert!(end.contains(&format!("number 4: the answer has {shown}")) && end.contains("broken"), "{end}");
+        let with = async |name: &'static str, value: &str| {
+            let mut request = stream(ALL);
+            request.headers_mut().insert(name, value.parse().unwrap());
+            client::receive(Version::Http1, proxy.address, request).await
+        };
+        assert_eq!(with("cache-control", "no-store").await.whole(), all(|_| String::new()));
+        if value != "no-store" {
+            // No other caller has the key of one that its own credentials identify.
+            assert_eq!(with("authorization", "Bearer a").await.whole(), all(|_| String::new()), "{field}");
         }
-        Reply::Whole(page)
-    })
-    .await;
-    let proxy = Proxy::start(
-        &toml(&upstream, "")
-            .replace("[[collection]]\npath = \"/issues\"", "width = 1\n[[collection]]\npath = \"/issues\""),
-    )
-    .await;
-    let kept = ask(&proxy, &format!("{ALL}?_end=marker")).await;
-    let lines: Vec<_> = text(&kept).lines().collect();
-    assert_eq!(lines[..lines.len() - 1], ["{\"id\":11}", "{\"id\":21}", "{\"id\":22"], "{lines:?}");
-    let end = lines.last().unwrap();
-    assert!(end.contains("number 4: the list has Cache-Control: no-store") && end.contains("broken"), "{end}");
-    let mut request = stream(ALL);
-    request.headers_mut().insert("cache-control", "no-store".parse().unwrap());
-    let passing = client::receive(Version::Http1, proxy.address, request).await;
-    assert_eq!(passing.whole(), all(|_| String::new()));
+    }
 }
 
 #[tokio::test]

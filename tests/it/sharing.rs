@@ -165,6 +165,26 @@ async fn the_upstream_says_what_may_be_shared() {
 }
 
 #[tokio::test]
+async fn a_later_page_that_must_not_be_shared_is_in_no_stream_that_others_get() {
+    for (name, value) in
+        [("cache-control", "private"), ("set-cookie", "a=1"), ("vary", "*"), ("cache-control", "no-store")]
+    {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let fields = [(name, value)];
+            two_pages(asked, if asked.target.contains("page=2") { &fields } else { &[] })
+        })
+        .await;
+        let proxy = proxy(&upstream, "", LINKS).await;
+        let unknown = ask(&proxy, "/a", &[]).await;
+        assert!(unknown.broken.is_some(), "{name}: {value}: {unknown:?}");
+        let known = ask(&proxy, "/a", &[("authorization", "Bearer a")]).await;
+        assert_eq!(known.broken.is_some(), value == "no-store", "{name}: {value}");
+        let unkept = ask(&proxy, "/a", &[("cache-control", "no-store")]).await;
+        assert!(unkept.broken.is_none() && unkept.body.len() > unknown.body.len(), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
 async fn callers_that_may_not_share_do_not_wait_for_each_other() {
     let gate = Gate::default();
     let held = gate.clone();

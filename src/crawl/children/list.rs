@@ -15,6 +15,7 @@ use crate::pagination::page::Head;
 use crate::pagination::path_change::PathChange;
 use crate::pagination::request::RedactedUrl;
 use crate::pagination::verdict::ProvenEnd;
+use crate::snapshot::cache_control::StorageDemand;
 
 /// A list, and the parents that it belongs to.
 #[derive(Debug)]
@@ -147,6 +148,14 @@ impl ListCrawl {
     pub(super) fn widen(&mut self, width: usize) {
         if let ListState::Reading(driver, _) = &mut self.state {
             driver.plan.widen(width);
+        }
+    }
+
+    /// Strictest demand of its answers so far on their storage.
+    pub(super) fn demand(&self) -> StorageDemand {
+        match &self.state {
+            ListState::Reading(driver, _) | ListState::Failed(Some(driver), _) => driver.sharing.demand,
+            ListState::Opening(_) | ListState::Failed(None, _) => StorageDemand::NONE,
         }
     }
 

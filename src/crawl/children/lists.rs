@@ -15,6 +15,7 @@ use crate::pagination::page::Head;
 use crate::pagination::request::BadPlace;
 use crate::pagination::windows::WindowSeries;
 use crate::pagination::{Encode, PageRequest, Param};
+use crate::snapshot::cache_control::StorageDemand;
 
 /// Lists of all parents or windows, or one list without a parent.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Lists {
     source: ListSource,
     under_way: VecDeque<ListCrawl>,
     first: FirstList,
+    /// Strictest demand on the storage of the lists that have left or leave now.
+    demand: StorageDemand,
     /// Most lists under way.
     width: usize,
 }
@@ -71,7 +74,7 @@ impl Lists {
 
     fn of(template: Crawl, source: ListSource, width: usize) -> Self {
         let width = if template.pagination.is_verified() { 1 } else { width };
-        Self { template, source, under_way: VecDeque::new(), first: FirstList::New, width }
+        Self { template, source, under_way: VecDeque::new(), first: FirstList::New, demand: StorageDemand::NONE, width }
     }
 
     /// Sets the largest number of lists under way. Where a list is read twice, it is 1: each takes the room of a whole list.
@@ -124,6 +127,7 @@ impl Lists {
             let on_gone = if self.first == FirstList::Resumed { OnGone::Report } else { on_gone };
             let is_of_parents = matches!(self.source, ListSource::Parents(..));
             let news = ready!(list.poll_next(on_gone, context));
+            self.demand = self.demand.max(list.demand());
             let news = news.map_err(|failure| of_list(&list.lineage, failure, is_of_parents))?;
             let ListNews::Ended(end) = &news else { return Poll::Ready(Ok(news)) };
             let was = std::mem::replace(&mut self.first, FirstList::New);
@@ -239,9 +243,12 @@ impl Lists {
         }
     }
 
-    /// Head of the first page of the list whose records leave.
-    pub(super) fn current_head(&self) -> Option<&Head> {
-        self.under_way.front()?.head()
+    /// Strictest demand on the storage of the lists that have left or leave now, and of those of parents.
+    pub(super) fn demand(&self) -> StorageDemand {
+        match &self.source {
+            ListSource::Parents(_, keys) => self.demand.max(keys.lists.demand()),
+            ListSource::Single(_) | ListSource::Windows(..) => self.demand,
+        }
     }
 
     pub(super) fn template(&self) -> &Crawl {

@@ -24,6 +24,7 @@ use super::abnormal_end::AbnormalEnd;
 use super::metrics::CountedCrawl;
 use super::open::ResumeState;
 use super::resume::{ResumePoint, unusable};
+use super::sharing::StreamSharing;
 use super::{Crawl, Crawls};
 use crate::batch::Batch;
 use crate::config::{Caps, ParentLink};
@@ -34,7 +35,6 @@ use crate::pagination::request::RedactedUrl;
 use crate::pagination::verdict::{OnMissed, Verdict};
 use crate::pagination::{PageRequest, Pagination};
 use crate::snapshot::Writer;
-use crate::snapshot::cache_control::forbids_storage;
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 use list::ListNews;
@@ -82,6 +82,7 @@ pub(super) struct ChildrenCrawl {
     /// Number of requests before an interruption.
     earlier_requests: u64,
     pub(super) records: u64,
+    pub(super) sharing: StreamSharing,
 }
 
 /// Opens a crawl of children: waits until the first list has records, or its end is proven.
@@ -163,6 +164,7 @@ impl ChildrenCrawl {
             waiting: None,
             earlier_requests: 0,
             records: 0,
+            sharing: StreamSharing::UNLIMITED,
         };
         Ok((Box::new(children), state))
     }
@@ -196,7 +198,7 @@ impl ChildrenCrawl {
             match news {
                 ListNews::Begun(lineage) => self.begin(lineage, writer),
                 ListNews::Records(batch) => {
-                    self.check_storage(writer)?;
+                    self.check_sharing()?;
                     self.waiting = self.changed(batch)?;
                 }
                 ListNews::Ended(end) => self.end_list(end),
@@ -215,19 +217,13 @@ impl ChildrenCrawl {
         (self.current, self.left) = (Some((lineage, rule)), 0);
     }
 
-    /// Fails in front of a list's first record if the log is kept for others, which the lists at its opening allow, and this one forbids.
-    fn check_storage(&self, writer: &Writer) -> Result<(), Failure> {
-        let is_forbidden = |head: &Head| forbids_storage(&head.headers);
-        if self.left > 0 || !writer.is_kept() || !self.lists.current_head().is_some_and(is_forbidden) {
-            return Ok(());
-        }
-        let lineage = self.current.as_ref().map(|(lineage, _)| lineage.to_string()).unwrap_or_default();
-        let url = RedactedUrl(&self.crawl.first.url);
-        let message = format!(
-            "{url}: {lineage}: the list has Cache-Control: no-store, and lists before it, which are kept, have not"
-        );
-        let hint = "send Cache-Control: no-store with the request: then nothing of the stream is kept";
-        Err(Failure::new(Fault::Configuration, message, hint))
+    /// Fails in front of records of a list that must not be given to all that get the stream. Lists read ahead count when it is their turn.
+    fn check_sharing(&mut self) -> Result<(), Failure> {
+        self.sharing.demand = self.lists.demand();
+        self.sharing.check(|| {
+            let lineage = self.current.as_ref().map(|(lineage, _)| lineage.to_string()).unwrap_or_default();
+            format!("{}: {lineage}", self.url())
+        })
     }
 
     fn end_list(&mut self, mut end: ListEnd) {

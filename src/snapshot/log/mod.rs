@@ -75,16 +75,6 @@ pub(in crate::snapshot) struct LogPolicy {
     pub(super) linger: Duration,
     /// Number of stored bytes that may lie before all readers.
     pub(super) ahead: u64,
-    pub(super) audience: LogAudience,
-}
-
-/// Requests that read a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::snapshot) enum LogAudience {
-    /// The one that began it.
-    One,
-    /// Later ones, too.
-    Later,
 }
 
 pub(super) fn create(storage: LogStorage, memory: &MemoryBudget, policy: LogPolicy) -> (Writer, Log) {
@@ -146,11 +136,11 @@ fn visible_len(storage: &LogStorage, bytes: u64) -> io::Result<u64> {
 impl LogPolicy {
     /// Waits for every reader where there are no files, ends with the last one, and writes files as fast as it can.
     pub(in crate::snapshot) const SINGLE: Self =
-        Self { slow_reader: SlowReader::Wait, linger: Duration::ZERO, ahead: u64::MAX, audience: LogAudience::One };
+        Self { slow_reader: SlowReader::Wait, linger: Duration::ZERO, ahead: u64::MAX };
 
     pub(in crate::snapshot) fn new(settings: &SnapshotSettings) -> Self {
         let SnapshotSettings { slow_reader, linger, ahead, .. } = *settings;
-        Self { slow_reader, linger, ahead, audience: LogAudience::Later }
+        Self { slow_reader, linger, ahead }
     }
 }
 

@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
-use super::LogAudience;
 use super::flush;
 use super::flush_queue::WriteRefused;
 use super::log_state::{LogShared, WakeList};
@@ -86,11 +85,6 @@ impl Writer {
         }
         drop(state);
         wake.wake();
-    }
-
-    /// Returns whether the log is kept for requests other than the one that began it.
-    pub fn is_kept(&self) -> bool {
-        self.shared.policy.audience == LogAudience::Later
     }
 
     /// Returns whether [`Writer::note`] has an effect: without a file, nothing can be resumed.
