@@ -622,7 +622,8 @@ async fn one_file_serves_and_fetches() {
 #[tokio::test]
 async fn tokens_need_not_stand_in_arguments() {
     let upstream = Upstream::of(20).await;
-    let (_folder, fields) = file("fields", "X-Team: data\n\nAuthorization: Bearer secret\n");
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let (_folder, fields) = file("fields", &format!("traceparent: {trace}\n\nAuthorization: Bearer secret\n"));
     // As curl takes it.
     let address = format!("{}/cursor/orders", upstream.url().trim_start_matches("http://"));
     let keys = ["--records", "data", "--pagination", CURSOR];
@@ -635,7 +636,9 @@ async fn tokens_need_not_stand_in_arguments() {
         assert!(!asked.is_empty());
         for asked in asked {
             assert_eq!(asked.header("authorization"), Some("Bearer secret"), "{token:?}");
-            assert_eq!(asked.header("x-team").is_some(), token[0] == "-H");
+            // A trace of the crawl's own where the operator names none.
+            let traced = asked.header("traceparent");
+            assert!(traced.is_some() && (traced == Some(trace)) == (token[0] == "-H"), "{traced:?}");
         }
     }
     let output = run(["fetch", &address, "--bearer-env", "NOT_SET_ANYWHERE"]).await;

@@ -129,7 +129,8 @@ impl Client {
         headers.insert(header::ACCEPT, self.upstream.accept.clone());
         headers.entry(header::ACCEPT_ENCODING).or_insert(ACCEPTED);
         if let Some(line) = &self.line {
-            headers.insert(TRACEPARENT, line.usage().traceparent(self.sampling).clone());
+            // A field that is there is the operator's: those of clients are left out of a crawl's requests.
+            headers.entry(TRACEPARENT).or_insert_with(|| line.usage().traceparent(self.sampling).clone());
         }
         if let Some(media_type) = page.body.as_ref().and_then(RequestBody::media_type) {
             // A label of the same kind (a `+json` type, a charset) is kept.
