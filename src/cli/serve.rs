@@ -56,7 +56,7 @@ pub(super) struct ServeArguments {
     /// Address of /metrics, /snapshots, /healthz and /readyz; on other addresses than loopback it needs admin_token, or --admin-open; overrides the configuration [default: none]
     #[arg(long, value_name = "ADDRESS", value_parser = listeners::admin_argument)]
     admin: Option<SocketAddr>,
-    /// Let every client that reaches --admin read it, where it is not on loopback and the configuration has no admin_token
+    /// Let every client that reaches --admin read /metrics, /healthz and /readyz, where it is not on loopback and the configuration has no admin_token
     #[arg(long)]
     admin_open: bool,
     /// Form of the log's lines on stderr
@@ -165,8 +165,10 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
         gateway.coded_streams().clone(),
     )
     .with_reloads(reloads.clone())
-    .with_token(config.admin_token.as_ref().map(Secret::expose))
-    .with_dashboard(dashboard.clone());
+    .with_token(config.admin_token.as_ref().map(Secret::expose));
+    let is_guarded =
+        config.admin.is_some_and(|admin| AdminAccess::Guarded.suffices(admin, config.admin_token.as_ref()));
+    let says = if is_guarded { says.with_dashboard(dashboard.clone()) } else { says.for_anyone() };
     for listener in &proxy {
         // Last on its line, for scripts that start with port 0.
         tracing::info!("listening on {}", listener.url());

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use tower::Service;
 
 use super::admin_token::{AdminToken, CHALLENGES, ShownToken};
-use super::dashboard::Dashboard;
+use super::dashboard::{Dashboard, problem};
 use super::metrics::{MEDIA_TYPE, Metrics, exposition};
 use super::reloads::Reloads;
 use super::snapshot_list::list;
@@ -20,12 +20,23 @@ use crate::upstream::Governors;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Service that answers `/healthz` and `/readyz`, and, only with the token where there is one, `/metrics`, `/snapshots` and the dashboard.
+/// Service that answers `/healthz` and `/readyz`, and, only with the token where there is one, `/metrics`, `/snapshots` and the dashboard; the
+/// latter two never for anyone.
 #[derive(Clone, Debug)]
 pub struct Admin {
     metrics: Metrics,
     token: Option<AdminToken>,
     dashboard: Option<Dashboard>,
+    readers: AdminReaders,
+}
+
+/// Clients that reach the operator's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AdminReaders {
+    /// Those of this machine, or with the token.
+    Operator,
+    /// Those of other machines, without a token. What others have asked for, and what upstreams have answered, is not theirs.
+    Anyone,
 }
 
 impl Admin {
@@ -37,7 +48,7 @@ impl Admin {
         coded_streams: CodedStreams,
     ) -> Self {
         let metrics = Metrics { crawls, governors, registry, server, coded_streams, reloads: None };
-        Self { metrics, token: None, dashboard: None }
+        Self { metrics, token: None, dashboard: None, readers: AdminReaders::Operator }
     }
 
     /// Shows the reloads of the configuration, too.
@@ -51,6 +62,12 @@ impl Admin {
     #[must_use]
     pub fn with_dashboard(self, dashboard: Dashboard) -> Self {
         Self { dashboard: Some(dashboard), ..self }
+    }
+
+    /// Answers `/metrics`, `/healthz` and `/readyz` alone: clients of other machines reach this address without a token.
+    #[must_use]
+    pub fn for_anyone(self) -> Self {
+        Self { dashboard: None, readers: AdminReaders::Anyone, ..self }
     }
 
     /// Asks for this token at all paths but `/healthz` and `/readyz`, whose probes have none.
@@ -68,7 +85,9 @@ impl Admin {
             }
             return response;
         }
+        let is_hidden = self.readers == AdminReaders::Anyone && !matches!(path, "/metrics" | "/healthz" | "/readyz");
         let mut response = match *method {
+            _ if is_hidden => hidden(),
             Method::GET | Method::HEAD => self.get(path),
             _ => self.post(method, path, headers, shown),
         };
@@ -114,6 +133,15 @@ impl Admin {
             }
         })
     }
+}
+
+/// Refuses a path that is the operator's alone.
+fn hidden() -> Response<Body> {
+    problem(
+        StatusCode::FORBIDDEN,
+        "this address is open to clients without a token (admin_open), and answers /metrics, /healthz and /readyz alone",
+        "write admin_token = { file = \"PATH\" } at the top of the configuration, or bind admin to loopback, and restart",
+    )
 }
 
 fn refused(status: StatusCode) -> Response<Body> {

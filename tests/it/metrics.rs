@@ -304,7 +304,18 @@ async fn a_token_guards_everything_but_the_probes() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--admin-open"));
     let open =
         arguments[1..].iter().filter(|word| !["--listen", "127.0.0.1:0"].contains(word)).chain([&"--admin-open"]);
-    let process = Process::serve_with(open.map(AsRef::as_ref)).await;
+    let mut process = Process::serve_with(open.map(AsRef::as_ref)).await;
+    let port = told(&mut process).await.port();
+    let admin = SocketAddr::from(([127, 0, 0, 1], port));
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        assert_eq!(ask(admin, path).await.0, StatusCode::OK, "{path}");
+    }
+    // Paths of clients and answers of upstreams are not shown to strangers.
+    for path in ["/", "/events", "/snapshots", "/snapshots.json", "/failures.json", "/collections.json", "/nothing"] {
+        let (status, report) = ask(admin, path).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
+        assert!(report.contains("admin_token = {"), "{report}");
+    }
     process.signal(rustix::process::Signal::TERM);
     assert_eq!(process.end().await.1, Some(0));
 }

@@ -88,7 +88,7 @@ fn gone(what: &str) -> Response<Body> {
 }
 
 /// Returns a problem report (RFC 9457).
-pub(super) fn problem(status: StatusCode, detail: &str, hint: &str) -> Response<Body> {
+pub(in crate::telemetry) fn problem(status: StatusCode, detail: &str, hint: &str) -> Response<Body> {
     let title = status.canonical_reason();
     let report = json!({ "status": status.as_u16(), "title": title, "detail": detail, "hint": hint });
     answer(status, "application/problem+json", format!("{report:#}\n"))

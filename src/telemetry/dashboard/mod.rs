@@ -27,6 +27,7 @@ use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 use self::actions::Actions;
+pub(super) use self::actions::problem;
 use self::curl::CurlCommands;
 use self::events::EventHub;
 use self::history::History;
