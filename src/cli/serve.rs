@@ -53,7 +53,7 @@ pub(super) struct ServeArguments {
     /// Address to listen on, several times for several: 127.0.0.1:8080, unix:PATH, or fd:NAME for a socket of the service manager; overrides the configuration [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", value_parser = listeners::listen_argument)]
     listen: Vec<ListenAddress>,
-    /// Address of /metrics, /snapshots, /healthz and /readyz; on other addresses than loopback it needs admin_token, or --admin-open; overrides the configuration [default: none]
+    /// Address of the dashboard, /metrics, /snapshots, /healthz and /readyz; on other addresses than loopback it needs admin_token, or --admin-open; overrides the configuration [default: none]
     #[arg(long, value_name = "ADDRESS", value_parser = listeners::admin_argument)]
     admin: Option<SocketAddr>,
     /// Let every client that reaches --admin read /metrics, /healthz and /readyz, where it is not on loopback and the configuration has no admin_token
@@ -151,12 +151,12 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     // `hosts` has the names of the proxy: probes ask the operator's address by others.
     let admin_hosts = hosts_of(admin.as_slice());
     let hosts = config.server.hosts.clone().or_else(|| hosts_of(&proxy));
-    let server = Server::new(ServerSettings { drain, hosts, ..config.server.clone() });
+    let server = Server::new(ServerSettings { drain, hosts: hosts.clone(), ..config.server.clone() });
     let registry = gateway.registry().clone();
     let reloads = file.is_some().then(Reloads::begin);
     let monitor = server.monitor().with_certificates(certificates);
     let url = proxy.first().map(Listener::url).unwrap_or_default();
-    let dashboard = Dashboard::new(gateway.clone(), monitor.clone(), url, config.admin_actions);
+    let dashboard = Dashboard::new(gateway.clone(), monitor.clone(), url, hosts, config.admin_actions);
     let says = Admin::new(
         gateway.crawls().clone(),
         gateway.governors().clone(),
@@ -254,7 +254,11 @@ fn raise_limit() {
 /// Serves the operator's address; never returns.
 async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin: Admin, dashboard: Dashboard) {
     let Some(listener) = listener else { return std::future::pending().await };
-    tracing::info!("metrics at {}/metrics", listener.url());
+    let url = listener.url();
+    match admin.has_dashboard() {
+        true => tracing::info!("dashboard at {url}/ and metrics at {url}/metrics"),
+        false => tracing::info!("metrics at {url}/metrics"),
+    }
     let limits = ServerLimits { connections: Some(ADMIN_CONNECTIONS), ..ServerLimits::default() };
     let server = Server::new(ServerSettings { limits, hosts, ..ServerSettings::default() });
     let never = || std::future::pending();

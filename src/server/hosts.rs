@@ -28,6 +28,11 @@ impl HostList {
         Self { names, loopback: LoopbackNames::Listed }
     }
 
+    /// Returns the first name that stands for itself alone.
+    pub fn first_name(&self) -> Option<&str> {
+        self.names.iter().map(String::as_str).find(|name| !name.starts_with('*'))
+    }
+
     /// Returns `true` for a host, without its port, that clients may ask for.
     pub fn allows(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();

@@ -70,6 +70,10 @@ impl Admin {
         Self { dashboard: None, readers: AdminReaders::Anyone, ..self }
     }
 
+    pub fn has_dashboard(&self) -> bool {
+        self.dashboard.is_some()
+    }
+
     /// Asks for this token at all paths but `/healthz` and `/readyz`, whose probes have none.
     #[must_use]
     pub fn with_token(self, token: Option<&str>) -> Self {
@@ -88,7 +92,7 @@ impl Admin {
         let is_hidden = self.readers == AdminReaders::Anyone && !matches!(path, "/metrics" | "/healthz" | "/readyz");
         let mut response = match *method {
             _ if is_hidden => hidden(),
-            Method::GET | Method::HEAD => self.get(path),
+            Method::GET | Method::HEAD => self.get(path, headers),
             _ => self.post(method, path, headers, shown),
         };
         if method == Method::HEAD {
@@ -97,7 +101,7 @@ impl Admin {
         response
     }
 
-    fn get(&self, path: &str) -> Response<Body> {
+    fn get(&self, path: &str, headers: &HeaderMap) -> Response<Body> {
         let is_ready = self.metrics.server.is_ready();
         let (media_type, text) = match path {
             "/metrics" => (MEDIA_TYPE, exposition(self.metrics.clone())),
@@ -106,7 +110,7 @@ impl Admin {
             "/readyz" if is_ready => (TEXT, "ready\n".to_owned()),
             "/readyz" => (TEXT, "stopping\n".to_owned()),
             _ => {
-                let page = self.dashboard.as_ref().and_then(|dashboard| dashboard.get(path));
+                let page = self.dashboard.as_ref().and_then(|dashboard| dashboard.get(path, headers));
                 return page.unwrap_or_else(|| refused(StatusCode::NOT_FOUND));
             }
         };
@@ -124,7 +128,7 @@ impl Admin {
     fn post(&self, method: &Method, path: &str, headers: &HeaderMap, token: Option<ShownToken>) -> Response<Body> {
         let dashboard = self.dashboard.as_ref().filter(|_| method == Method::POST);
         let done = dashboard.and_then(|dashboard| dashboard.post(path, headers, token));
-        done.unwrap_or_else(|| match self.get(path).status() {
+        done.unwrap_or_else(|| match self.get(path, headers).status() {
             StatusCode::NOT_FOUND => refused(StatusCode::NOT_FOUND),
             _ => {
                 let mut response = refused(StatusCode::METHOD_NOT_ALLOWED);

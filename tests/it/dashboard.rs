@@ -74,9 +74,9 @@ async fn a_crawl_is_shown_while_it_lasts_and_its_snapshot_behind_it() {
     let expected = serde_json::json!(["/{*rest}", "/orders?key=…", 2, 4, 1, 1, "unverified", null]);
     assert_eq!(Value::from_iter(facts.map(|name| crawls[0][name].clone())), expected, "{crawls}");
     let command = crawls[0]["curl"].as_str().unwrap();
-    let url =
-        format!("'http://{}/orders?key=…&_snapshot={}'", process.address, crawls[0]["snapshot"].as_str().unwrap());
-    assert_eq!(command, format!("curl -g -C - -o orders.ndjson {url}"));
+    let id = crawls[0]["snapshot"].as_str().unwrap();
+    let url = format!("'http://{}/orders?key=…&_snapshot={id}'", process.address);
+    assert_eq!(command, format!("curl -f -g -C - -o orders-{}.ndjson {url}", &id[..8]));
     let page = String::from_utf8(read(admin, "/").await.body).unwrap();
     assert!(
         page.contains("<progress aria-label=\"Records\" max=\"4\" value=\"2\">") && !page.contains("s3cret"),

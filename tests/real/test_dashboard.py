@@ -111,6 +111,7 @@ def test_the_dashboard_in_a_browser(dashboard):
     found = look(admin, "looks")
     assert found["violations"] == []
     assert found["wide"] == [], "the page is wider than the window"
+    assert found["narrow"] == [], "the box with the command is too narrow, or not in the window"
     assert found["live"] == ["live"] * 6
     for text in ["/v1/lists/{id}", "<b>no such list</b>", "at best unverified", "Cancel"]:
         assert text in found["no_script"], text

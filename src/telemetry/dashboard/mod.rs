@@ -21,6 +21,8 @@ mod waits;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::header::HOST;
+use http::uri::Authority;
 use http::{HeaderMap, Response};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -36,7 +38,7 @@ use super::admin_token::ShownToken;
 use crate::config::AdminActions;
 use crate::gateway::Gateway;
 use crate::response::Body;
-use crate::server::ServerMonitor;
+use crate::server::{HostList, ServerMonitor};
 
 /// Interval of samples and of events.
 const EVERY: Duration = Duration::from_secs(1);
@@ -51,8 +53,10 @@ pub struct Dashboard {
 struct DashboardState {
     gateway: Gateway,
     monitor: ServerMonitor,
-    /// URL of the proxy, `unix:PATH` for a socket.
-    proxy: String,
+    /// Address of the proxy, and commands that ask it.
+    curl: CurlCommands,
+    /// Host by which an operator has asked last.
+    asked_host: Mutex<Option<String>>,
     actions: Actions,
     since: SystemTime,
     history: Mutex<History>,
@@ -76,13 +80,20 @@ struct Figures {
 }
 
 impl Dashboard {
-    /// Makes a dashboard; `proxy` is the URL at which clients reach the gateway.
-    pub fn new(gateway: Gateway, monitor: ServerMonitor, proxy: String, actions: AdminActions) -> Self {
+    /// Makes a dashboard; `proxy` is the URL at which clients reach the gateway, `hosts` the names that it answers to.
+    pub fn new(
+        gateway: Gateway,
+        monitor: ServerMonitor,
+        proxy: String,
+        hosts: Option<HostList>,
+        actions: AdminActions,
+    ) -> Self {
         let state = DashboardState {
+            curl: CurlCommands { proxy, hosts, asked_host: None, param: gateway.snapshot_param() },
+            asked_host: Mutex::default(),
             actions: Actions { gateway: gateway.clone(), allowed: actions },
             gateway,
             monitor,
-            proxy,
             since: SystemTime::now(),
             history: Mutex::default(),
             hub: EventHub::default(),
@@ -110,7 +121,11 @@ impl Dashboard {
     }
 
     /// Answers a GET of a path below the operator's address; none for another path.
-    pub(super) fn get(&self, path: &str) -> Option<Response<Body>> {
+    pub(super) fn get(&self, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+        let host = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        if let Some(host) = host {
+            *self.shared.asked_host.lock() = Some(host.host().to_owned());
+        }
         Some(match path {
             "/" => page::respond(&self.sections()),
             "/events" => self.shared.hub.respond(),
@@ -197,6 +212,6 @@ impl Dashboard {
     }
 
     fn curl(&self) -> CurlCommands {
-        CurlCommands { proxy: self.shared.proxy.clone(), param: self.shared.gateway.snapshot_param() }
+        CurlCommands { asked_host: self.shared.asked_host.lock().clone(), ..self.shared.curl.clone() }
     }
 }

@@ -200,7 +200,7 @@ fn snapshot(row: &SnapshotRow, actions: AdminActions, html: &mut Row<'_>) {
     html.cell(|html| {
         html.text(ago(row.age_seconds));
         if let Some(left) = row.expires_in_seconds {
-            html.raw("<small>kept for ").text(duration(left - left % 60 + 60)).raw("</small>");
+            html.raw("<small class=\"below\">kept for ").text(duration(left - left % 60 + 60)).raw("</small>");
         }
     });
     html.cell(|html| {

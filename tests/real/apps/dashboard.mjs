@@ -7,7 +7,7 @@ const [modules, executablePath, url, views, shots] = process.argv.slice(2);
 const require = createRequire(modules + "/");
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
-const found = { errors: [], violations: [], long_tasks: [], live: [], rows: 0, wide: [], frames: 0, no_script: "" };
+const found = { errors: [], violations: [], long_tasks: [], live: [], rows: 0, wide: [], narrow: [], frames: 0, no_script: "" };
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 for (const colorScheme of views === "looks" ? ["light", "dark"] : []) {
@@ -25,6 +25,9 @@ for (const colorScheme of views === "looks" ? ["light", "dark"] : []) {
     found.violations.push(...violations.map(({ id, nodes }) => `${colorScheme} ${width} ${id}: ${nodes.slice(0, 3).map(node => node.html).join(" ")}`));
     const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (over > 0) found.wide.push(`${width}: ${over} px`);
+    await page.locator("#crawls details.curl summary").first().click();
+    const box = await page.locator("#crawls details.curl pre").first().boundingBox();
+    if (box.width < Math.min(600, width * 0.7) || box.x < 0 || box.x + box.width > width) found.narrow.push(`${width}: ${JSON.stringify(box)}`);
     if (shots) await page.screenshot({ path: `${shots}/${colorScheme}-${width}.png` });
     await context.close();
   }
