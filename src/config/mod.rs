@@ -60,7 +60,7 @@ pub use self::credentials::{Credential, Credentials, FieldForm, MemberChoice, Se
 pub use self::difference::ConfigDifference;
 pub use self::listen::{AdminAccess, AdminActions};
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
-pub use self::pagination_text::{mistakes_in, read_written, written, written_collection};
+pub use self::pagination_text::{mistakes_in, read_written, written};
 pub use self::parent::{OnGone, ParentLink};
 pub use self::passthrough::Passthrough;
 pub use self::presets::{ChosenBy, Preset, PresetChoice, Verified, presets};

@@ -6,7 +6,7 @@ use super::collection::COLLECTION;
 use super::mistake::{Mistake, Mistakes};
 use super::toml_node::{MistakeLog, TomlTable};
 use super::toml_text::{Pairs, list, text};
-use super::{Collection, Config, Machine, collection_pagination, lint, unknown_key_hints};
+use super::{Config, Machine, collection_pagination, lint, unknown_key_hints};
 use crate::pagination::{BodyKind, Pagination};
 
 /// Returns the keys of a `[[collection]]` that make this pagination, one a line; [`read_written`] makes it again.
@@ -21,18 +21,6 @@ pub fn written(pagination: &Pagination) -> String {
         lines.put("allow", list(&allow, |name| text(name)));
     }
     lines.lines()
-}
-
-/// Returns a `[[collection]]` with its path, the URL of its upstream, and these keys of a pagination, or its own. Credentials and all other keys
-/// are left out.
-pub fn written_collection(collection: &Collection, pagination: Option<&str>) -> String {
-    let Collection { path, upstream, .. } = collection;
-    let mut url = upstream.url.clone();
-    // Fails for a URL without a host, which has no user either.
-    let _ = url.set_username("").and_then(|()| url.set_password(None));
-    let own = pagination.map_or_else(|| written(&collection.pagination), ToOwned::to_owned);
-    let url = url.as_str().trim_end_matches('/');
-    format!("[[collection]]\npath = {}\nupstream = {}\n{own}", text(path), text(url))
 }
 
 /// Returns the mistakes in a `[[collection]]` with these lines, as `unpage check` finds them.

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::ask::StreamRequest;
 use super::failure_log::{FailureLog, ListedFailure};
@@ -27,8 +28,8 @@ struct TableState {
     numbers: AtomicU64,
     crawls: Mutex<BTreeMap<u64, Arc<ListedCrawl>>>,
     failures: FailureLog,
-    /// Keys of the pagination that `auto` recognised last, by the path of the collection.
-    recognised: Mutex<BTreeMap<String, String>>,
+    /// Pagination that `auto` recognised last, by the path of the collection.
+    recognised: Mutex<BTreeMap<String, RecognisedPagination>>,
 }
 
 /// Crawl from its request to its end.
@@ -52,6 +53,15 @@ pub struct OpenedCrawl {
     pub best_consistency: &'static str,
 }
 
+/// Pagination that `auto` has recognised.
+#[derive(Debug)]
+struct RecognisedPagination {
+    /// URL of the upstream that showed it: a reload may give the collection another one.
+    upstream: Url,
+    /// Its keys as TOML.
+    keys: String,
+}
+
 /// Entry of a crawl, removed from the table when this is dropped.
 #[derive(Debug)]
 pub(super) struct CrawlEntry {
@@ -70,9 +80,11 @@ impl CrawlTable {
         self.shared.failures.list()
     }
 
-    /// Returns the keys of the pagination that `auto` has recognised for the collection with this path.
-    pub fn recognised(&self, path: &str) -> Option<String> {
-        self.shared.recognised.lock().get(path).cloned()
+    /// Returns the keys of the pagination that `auto` has recognised for this collection, if it still is `auto` and has the same upstream.
+    pub fn recognised(&self, collection: &Collection) -> Option<String> {
+        let recognised = self.shared.recognised.lock();
+        let found = recognised.get(&collection.path).filter(|found| found.upstream == collection.upstream.url);
+        found.filter(|_| collection.pagination.style.is_auto()).map(|found| found.keys.clone())
     }
 
     /// Cancels a crawl: its readers see a broken stream, and what it has written can be resumed. Returns false if it has ended.
@@ -115,9 +127,15 @@ impl ListedCrawl {
 }
 
 impl CrawlEntry {
-    /// Does the work of the crawl; the work is dropped where the operator cancels it.
+    /// Does the work of the crawl; the work is dropped where the operator cancels it. Returns once the crawl's seal, by which its failure is
+    /// known, has been stored.
     pub(super) async fn run(self, work: impl AsyncFnOnce(&Self)) {
         self.crawl.cancelled.run_until_cancelled(work(&self)).await;
+        if let Some(OpenedCrawl { snapshot, .. }) = self.crawl.opened()
+            && matches!(snapshot.state(), SnapshotState::Running)
+        {
+            snapshot.log().ended().await;
+        }
     }
 
     /// Notes that the crawl has a place.
@@ -127,11 +145,12 @@ impl CrawlEntry {
 
     /// Notes the snapshot of the crawl, and the pagination that it has.
     pub(super) fn open(&self, snapshot: &Arc<Snapshot>, pagination: &Pagination) {
-        let Collection { path, pagination: configured, .. } = &*self.crawl.collection;
+        let Collection { path, upstream, pagination: configured, .. } = &*self.crawl.collection;
         let best_consistency = pagination.best_verdict().words();
         self.crawl.opened.get_or_init(|| OpenedCrawl { snapshot: Arc::clone(snapshot), best_consistency });
         if configured.style.is_auto() {
-            self.table.shared.recognised.lock().insert(path.clone(), written(pagination));
+            let found = RecognisedPagination { upstream: upstream.url.clone(), keys: written(pagination) };
+            self.table.shared.recognised.lock().insert(path.clone(), found);
         }
     }
 

@@ -94,8 +94,8 @@ async fn a_crawl_is_shown_while_it_lasts_and_its_snapshot_behind_it() {
     assert_eq!((&upstreams[0]["origin"], &upstreams[0]["requests"]), (&upstream.url().into(), &2.into()));
     let collections = json(admin, "/collections.json").await;
     let toml = collections[0]["toml"].as_str().unwrap();
-    assert!(toml.contains("[[collection]]\npath = \"/{*rest}\"\n") && toml.contains("total = \"total\""), "{toml}");
-    let config = unpage::Config::from_toml(toml);
+    assert!(toml.contains("total = \"total\"\n"), "{toml}");
+    let config = unpage::Config::from_toml(&collection(&upstream.url(), toml));
     assert!(config.is_ok(), "{config:?}");
 }
 
@@ -117,7 +117,35 @@ async fn a_recognised_pagination_is_toml_to_copy() {
     let collections = json(admin, "/collections.json").await;
     assert_eq!(collections[0]["source"], "recognised", "{collections}");
     let toml = collections[0]["toml"].as_str().unwrap();
-    assert!(toml.contains("records = \"items\"") && unpage::Config::from_toml(toml).is_ok(), "{toml}");
+    assert!(toml.contains("records = \"items\""), "{toml}");
+    let config = unpage::Config::from_toml(&collection(&upstream.url(), toml));
+    assert!(config.is_ok(), "{config:?}");
+}
+
+#[tokio::test]
+async fn every_crawl_that_breaks_behind_its_first_records_is_a_failure() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.target.contains("c=2") {
+        false => Reply::json(r#"{"data":[1,2],"total":4,"next":"2"}"#),
+        true => Reply::Whole(answer(500, &[], "")),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!(
+        "admin = \"127.0.0.1:0\"\n[snapshots]\ndir = {:?}\n{}",
+        folder.path(),
+        collection(&upstream.url(), PAGES)
+    );
+    let mut process = Process::serve(&toml).await;
+    let admin = told(&mut process).await;
+    for number in 0..20 {
+        let received = client::receive(Version::Http1, process.address, stream(&format!("/orders/{number}"))).await;
+        assert!(received.broken.is_some(), "{received:?}");
+    }
+    let none_left = async { while json(admin, "/crawls.json").await != Value::Array(Vec::new()) {} };
+    tokio::time::timeout(Duration::from_secs(20), none_left).await.expect("the crawls end");
+    let failures = json(admin, "/failures.json").await;
+    let count: u64 = failures.as_array().unwrap().iter().map(|failure| failure["count"].as_u64().unwrap()).sum();
+    assert_eq!(count, 20, "{failures}");
 }
 
 #[tokio::test]

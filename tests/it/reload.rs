@@ -164,6 +164,29 @@ async fn a_collection_is_refreshed_as_the_newest_configuration_says() {
 }
 
 #[tokio::test]
+async fn a_pagination_that_was_recognised_is_shown_until_one_is_configured() {
+    let gate = Gate::default();
+    let upstream = upstream(&gate).await;
+    let top = format!("admin = \"127.0.0.1:0\"\n{KEPT}");
+    let configured = collections(&upstream, &["/a"]);
+    let auto = configured.replace("records = \"$\"\npagination = \"link_header\"\n", "");
+    let mut server = Reloaded::serve(&format!("{top}{auto}"), &[]).await;
+    let admin = told(&mut server.process).await;
+    let source = async || {
+        let rows = client::receive(Version::Http1, admin, client::get("/collections.json", "*/*")).await;
+        let rows: serde_json::Value = serde_json::from_slice(&rows.body).unwrap();
+        rows[0]["source"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(server.ask(Version::Http1, "/a").await.whole(), "1\n2\n3\n");
+    assert_eq!(source().await, "recognised");
+    let elsewhere = auto.replace("127.0.0.1", "localhost");
+    for (collections, expected) in [(&elsewhere, "unknown"), (&auto, "recognised"), (&configured, "configured")] {
+        server.reload(&format!("{top}{collections}")).await;
+        assert_eq!(source().await, expected, "{collections}");
+    }
+}
+
+#[tokio::test]
 async fn a_watched_file_is_reloaded_without_a_signal() {
     let upstream = upstream(&Gate::default()).await;
     let mut server = Reloaded::serve(&collections(&upstream, &["/a"]), &["--watch"]).await;

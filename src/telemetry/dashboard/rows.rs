@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::curl::CurlCommands;
 use super::history::History;
 use super::waits::{first_wait, upstream_wait};
-use crate::config::{Collection, written_collection};
+use crate::config::{Collection, written};
 use crate::gateway::{CrawlTable, ListedCrawl, ListedFailure};
 use crate::id::SnapshotId;
 use crate::snapshot::{MemoryBudget, SnapshotListing};
@@ -117,7 +117,7 @@ pub(super) struct CollectionRow {
     pub(super) path: String,
     pub(super) upstream: String,
     pub(super) preset: Option<&'static str>,
-    /// The collection as TOML, with the pagination that is configured or that `auto` has recognised.
+    /// Keys of its pagination as TOML: the configured ones, the preset's, or those that `auto` has recognised.
     pub(super) toml: String,
     pub(super) source: PaginationSource,
 }
@@ -257,7 +257,7 @@ impl From<ListedFailure> for FailureRow {
 
 impl CollectionRow {
     pub(super) fn new(collection: &Collection, table: &CrawlTable) -> Self {
-        let recognised = table.recognised(&collection.path);
+        let recognised = table.recognised(collection);
         let source = match (&recognised, collection.preset) {
             (Some(_), _) => PaginationSource::Recognised,
             (None, Some(_)) => PaginationSource::Preset,
@@ -268,7 +268,7 @@ impl CollectionRow {
             path: collection.path.clone(),
             upstream: origin_of(&collection.upstream),
             preset: collection.preset.map(|choice| choice.preset.name),
-            toml: written_collection(collection, recognised.as_deref()),
+            toml: recognised.unwrap_or_else(|| written(&collection.pagination)),
             source,
         }
     }
