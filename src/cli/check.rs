@@ -8,7 +8,7 @@ use super::Exit;
 use super::absent_secrets::SecretsOrNone;
 use super::check_files::{self, FileFlaw};
 use super::reload::list;
-use crate::config::{Collection, Config, ConfigDifference, Grant, TokenSettings, Upstream};
+use crate::config::{AdminActions, Collection, Config, ConfigDifference, Grant, TokenSettings, Upstream};
 
 const EXAMPLES: &str = "Examples:
   unpage check unpage.toml
@@ -85,13 +85,16 @@ fn tell_difference(ConfigDifference { fixed, added, removed, changed }: &ConfigD
     }
 }
 
-/// Requests that any client can have done as the operator, and identities that don't count.
+/// Requests that any client can have done as the operator, identities that don't count, and keys without effect.
 fn warnings(config: &Config) -> Vec<String> {
     let of = |collection: &Collection| {
         let tokens = collection.upstream.credentials.tokens().flat_map(token).collect();
         [deputy(collection), ignored(collection), tokens, pool(&collection.upstream)].concat()
     };
-    let mut warnings: Vec<String> = config.collections.iter().flat_map(|collection| of(collection)).collect();
+    let idle = (config.admin.is_none() && config.admin_actions == AdminActions::Allowed)
+        .then(|| "admin_actions: without an address there are no actions: set `admin`".to_owned());
+    let mut warnings: Vec<String> =
+        config.collections.iter().flat_map(|collection| of(collection)).chain(idle).collect();
     // Collections of one upstream share its rules.
     warnings.sort();
     warnings.dedup();

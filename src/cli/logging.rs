@@ -40,14 +40,21 @@ pub(super) fn init_as(format: LogFormat, level: &str) {
     }
 }
 
-/// Parses levels. Errors: a part that is neither a level nor `TARGET=LEVEL`: `EnvFilter` takes `inof` for a target, and would lose all
-/// other lines.
+/// Parses levels. Errors: no level at all, and a part that is neither a level nor `TARGET=LEVEL`: `EnvFilter` takes `inof` for a target, and
+/// would lose all other lines.
 fn parse_levels(text: &str) -> Result<EnvFilter, String> {
     let is_known = |part: &str| part.contains('=') || part.parse::<LevelFilter>().is_ok();
-    let text = text.replace(' ', "");
-    match text.split(',').find(|part| !is_known(part)) {
-        Some(part) => Err(format!("neither a level (error, warn, info, debug, trace, off) nor TARGET=LEVEL: {part:?}")),
-        None => EnvFilter::try_new(&text).map_err(|error| error.to_string()),
+    let compact = text.replace(' ', "");
+    let parts: Vec<_> = compact.split(',').filter(|part| !part.is_empty()).collect();
+    let wrong =
+        |part: &str| format!("neither a level (error, warn, info, debug, trace, off) nor TARGET=LEVEL: {part:?}");
+    match parts.iter().find(|part| !is_known(part)) {
+        _ if parts.is_empty() => Err(wrong(text)),
+        Some(part) => Err(wrong(part)),
+        None => EnvFilter::try_new(parts.join(",")).map_err(|error| {
+            let unread = parts.iter().find(|part| EnvFilter::try_new(part).is_err());
+            unread.map_or_else(|| error.to_string(), |part| wrong(part))
+        }),
     }
 }
 
@@ -57,11 +64,14 @@ mod tests {
 
     #[test]
     fn a_misspelled_level_is_a_mistake_and_no_target() {
-        for text in ["info", "WARN", "off", "info,unpage::upstream=debug", "warn, access=info"] {
+        for text in ["info", "WARN", "off", "info,", "info,unpage::upstream=debug", "warn, access=info"] {
             assert!(parse_levels(text).is_ok(), "{text}");
         }
-        for text in ["inof", "info,h2", "info,unpage=loud", "info,=x"] {
-            assert!(parse_levels(text).is_err(), "{text}");
+        for (text, part) in
+            [("inof", "inof"), ("info,h2", "h2"), ("info,unpage=loud", "unpage=loud"), ("info,=x", "=x"), (",,", ",,")]
+        {
+            let mistake = parse_levels(text).unwrap_err();
+            assert!(mistake.ends_with(&format!(": {part:?}")), "{mistake}");
         }
     }
 }

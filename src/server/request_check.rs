@@ -142,7 +142,8 @@ impl Refused {
             Self::Misdirected(host) => (
                 StatusCode::MISDIRECTED_REQUEST,
                 format!("this server is not {host}"),
-                "ask by localhost or a loopback address; the operator may name other hosts in `hosts`",
+                "ask by a name in `hosts` of the operator, by default localhost and loopback addresses; `hosts` is for `listen`: \
+                 `admin` on loopback answers to localhost and loopback addresses alone",
             ),
             Self::Origin(origin) => (
                 StatusCode::FORBIDDEN,

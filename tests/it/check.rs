@@ -29,6 +29,19 @@ async fn check(folder: &Path, tls: &str, snapshots: &str, lines: &str) -> (bool,
 }
 
 #[tokio::test]
+async fn actions_without_an_address_are_warned_of() {
+    let one = collection("https://a.example", "records = \"$\"\npagination = \"none\"");
+    for (admin, is_warned) in [("", true), ("admin = \"127.0.0.1:9090\"", false)] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, format!("{admin}\nadmin_actions = true\n{one}")).unwrap();
+        let output = run(["check".as_ref(), file.path().as_os_str()]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("warning: admin_actions: without an address"), is_warned, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn files_that_are_there_have_to_be_right_and_others_may_be_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -135,7 +135,7 @@ async fn a_web_page_of_another_name_reaches_nothing_on_loopback() {
                 let refused = client::receive(Version::Http1, address, with(host, target, accept)).await;
                 assert_eq!(refused.head.status, StatusCode::MISDIRECTED_REQUEST, "{host}");
                 assert_eq!(refused.header("content-type"), Some("application/problem+json"));
-                assert!(refused.whole().contains("`hosts`"), "{}", refused.whole());
+                assert!(refused.whole().contains("`admin` on loopback answers to localhost"), "{}", refused.whole());
             }
             for host in ["localhost:8080", "127.0.0.1", "[::1]:9"] {
                 let answered = client::receive(Version::Http1, address, with(host, target, accept)).await;
