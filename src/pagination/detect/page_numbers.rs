@@ -26,7 +26,8 @@ pub(super) fn candidates(answer: &FirstPage<'_>) -> Vec<Candidate> {
         found.push(offset(answer, asked.param.clone(), start, "the request's own"));
     }
     let has_total = answer.total(AmbiguousCounts::Refused).is_some();
-    let current = answer.page_number().filter(|_| has_total || answer.total_pages().is_some());
+    let has_end = has_total || answer.total_pages().is_some() || answer.says_more().is_some();
+    let current = answer.page_number().filter(|_| has_end);
     if let Some(current) = current.filter(|page| FIRST.contains(&page.value) && answer.asked_pages().next().is_none()) {
         let why = format!("`{}` is the page's number; asked for as", current.shown);
         for param in token_param::for_number(answer, &current.name, member_names::is_page, PAGE_PARAMS, GUESSES) {

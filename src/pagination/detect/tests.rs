@@ -380,6 +380,13 @@ fn page_numbers_are_recognised() {
 }
 
 #[test]
+fn a_page_number_beside_a_flag_is_recognised() {
+    let page = json!({"data": records(2), "page": 1, "has_more": true});
+    assert_eq!(in_body("?limit=2", &page)[0], "page `page` from 1, while has_more=true");
+    assert_eq!(in_body("", &json!({"data": records(2), "page": 1})), [""; 0]);
+}
+
+#[test]
 fn offsets_are_recognised() {
     let jira = json!({"startAt": 0, "maxResults": 2, "total": 50, "isLast": false, "values": records(2)});
     assert_eq!(in_body("?startAt=0&maxResults=2", &jira), ["offset `startAt` from 0, while isLast=false, total total"]);
