@@ -7,7 +7,7 @@ use super::lookup::{LookupOutcome, NoSnapshot, SnapshotLookup, recency};
 use super::session::{self, Session, SessionRefusal};
 use crate::id::SnapshotId;
 use crate::request::StorePolicy;
-use crate::snapshot::{LogExtent, RequestKeys, Retention, Seal, Snapshot};
+use crate::snapshot::{LogExtent, RequestKeys, Retention, Seal, Snapshot, in_memory};
 
 impl SnapshotLookup {
     /// Finds the snapshot for a request with these keys, or fills one, and waits for its end where the client does.
@@ -64,12 +64,16 @@ impl SnapshotLookup {
 /// Waits for the end of a snapshot, where the client does. The crawl goes on for its readers, of which this is one.
 async fn waited(request: &StreamRequest, snapshot: &Arc<Snapshot>) -> Result<(), NoSnapshot> {
     let Some(wait) = request.options.wait else { return Ok(()) };
+    let format = request.options.media_type.format();
     if snapshot.retention() != Retention::Transient {
         // A wait that is over is no failure: the state tells.
         drop(tokio::time::timeout(wait.longest(), snapshot.read_to_end()).await);
     }
     let LogExtent { from, seal, .. } = snapshot.log().extent();
     let failure = match seal {
+        _ if snapshot.retention() == Retention::Transient && format.passes() > 1 => {
+            return Err(NoSnapshot::Failed(Arc::new(in_memory(format))));
+        }
         _ if from > 0 || snapshot.retention() == Retention::Transient => return Err(NoSnapshot::NotKeptToItsEnd),
         Some(Seal::Complete(_)) => return Ok(()),
         Some(Seal::Failed(failure)) => Some(failure),

@@ -66,7 +66,14 @@ impl Derivations {
     pub(super) async fn get(&self, log: &Log, format: Format, columns: Option<&ColumnNames>) -> DerivationResult {
         let mut result = {
             let mut known = self.0.lock();
-            known.retain(|one| !matches!(&*one.result.borrow(), Some(Err(_))));
+            known.retain(|one| match &*one.result.borrow() {
+                Some(Ok(file)) if !file.is_whole() => {
+                    let format = one.format.name();
+                    tracing::warn!("a {format} file of a snapshot is shorter than it was made: it is made again");
+                    false
+                }
+                made => !matches!(made, Some(Err(_))),
+            });
             let place = known.iter().position(|one| one.format == format && one.columns.as_ref() == columns);
             let found = match place {
                 Some(place) => known.remove(place),
@@ -229,8 +236,8 @@ fn stopped(reason: &str) -> Failure {
     Failure::new(Fault::Stopped, format!("the snapshot was not put into another format: {reason}"), "ask again")
 }
 
-/// Failure of a snapshot without a file: one that the upstream forbids to store, or of a process without a folder.
-fn in_memory(format: Format) -> Failure {
+/// Failure of a snapshot without a file: one that must not be stored, or of a process without a folder.
+pub fn in_memory(format: Format) -> Failure {
     let message = format!("`{}` is made in a file, and this snapshot is in memory alone", format.name());
     let hint = "ask for `arrow` or `csv`; or set `dir` and `disk` in [snapshots], unless the request or the upstream forbids to store it (no-store)";
     Failure::new(Fault::RefusedClient(StatusCode::NOT_ACCEPTABLE), message, hint)
@@ -302,6 +309,21 @@ mod tests {
         assert!(matches!(end, ReaderEvent::Stop) && part == whole[2..9]);
         drop((one, other, snapshot));
         assert_eq!((store.on_disk(), made(dir.path())), (before, 0));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_cut_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (_store, snapshot) = snapshot(Some(dir.path()), 1 << 24).await;
+        let made = bytes(snapshot.derived(Format::Parquet, None).await.unwrap().reader(0, None).unwrap()).await.0;
+        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+        let files: Vec<_> =
+            files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("derived-")).collect();
+        let [file] = &files[..] else { panic!("{files:?}") };
+        std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(1_000).unwrap();
+        let again = snapshot.derived(Format::Parquet, None).await.unwrap();
+        assert_eq!(bytes(again.reader(0, None).unwrap()).await.0, made);
+        assert!(!file.exists());
     }
 
     #[tokio::test]

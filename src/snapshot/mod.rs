@@ -27,7 +27,7 @@ mod store;
 mod stored_lines;
 
 pub use cache_stats::CacheStats;
-pub use derivation::{DerivedBytes, DerivedReader};
+pub use derivation::{DerivedBytes, DerivedReader, in_memory};
 pub use digest::{Digest, RunningDigest};
 pub use expiry_and_eviction::DropOutcome;
 pub use facts::{Birth, FileStorage, RequestSender, Retention, SavedCrawl, ShownRequest, SnapshotFacts};

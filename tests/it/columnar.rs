@@ -197,4 +197,20 @@ async fn parquet_that_can_not_be_made_is_refused_with_the_reason() {
     let received = kept.get(Version::Http1, &format!("{}&_format=parquet", kept.pinned()), &[]).await;
     assert_eq!(received.head.status, 406);
     assert!(received.whole().contains("in memory alone") && received.whole().contains("`dir`"), "{}", received.whole());
+    // What must not be stored is in memory alone; a wait for its end in another format is a conflict.
+    let upstream = super::upstream::Upstream::of(70).await;
+    let lines =
+        "records = \"data\"\npagination = { type = \"cursor\", next = \"meta.next_cursor\", param = \"cursor\" }";
+    let snapshots = format!("[snapshots]\ndir = {:?}\n", dir.path().join("other"));
+    let toml = snapshots + &super::proxy::collection(&upstream.url(), lines);
+    let proxy = super::proxy::Proxy::start(&toml).await;
+    for (target, status, said) in [
+        ("/cursor/orders?_format=parquet", 406, "in memory alone"),
+        ("/cursor/orders?_wait=complete", 409, "no-store forbids it"),
+    ] {
+        let mut request = client::stream(target);
+        request.headers_mut().insert("cache-control", "no-store".parse().unwrap());
+        let received = client::receive(Version::Http1, proxy.address, request).await;
+        assert!(received.head.status == status && received.whole().contains(said), "{}", received.whole());
+    }
 }

@@ -43,6 +43,11 @@ impl DerivedFile {
         self.bytes
     }
 
+    /// Returns false where another program has cut or removed the file.
+    pub(in crate::snapshot) fn is_whole(&self) -> bool {
+        self.file.open().and_then(|file| file.metadata()).is_ok_and(|found| found.len() >= self.bytes)
+    }
+
     /// Reads 1 to `most` bytes over those of `buffer` without waiting for the disk; returns `None` if it would have to wait.
     pub(in crate::snapshot) fn read_cached(&self, at: u64, most: usize, buffer: BytesMut) -> io::Result<Option<Bytes>> {
         self.file.if_open().map_or(Ok(None), |file| file_io::read_cached(&file, at, most, buffer))
