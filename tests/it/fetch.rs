@@ -175,6 +175,10 @@ async fn output_goes_to_a_file() {
     );
     assert_eq!(text(&output.stdout), "");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), orders(70));
+    let output = run(arguments.iter().chain(&["-"])).await;
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), &*orders(70)));
+    let output = run(arguments.iter().chain(&["-", "--format", "parquet"])).await;
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
     let output = run(arguments.iter().chain(&["/nowhere/orders.ndjson"])).await;
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("/nowhere/orders.ndjson.part: No such file or directory"));

@@ -74,7 +74,8 @@ pub(super) struct FetchArguments {
     verbose: bool,
 }
 
-pub(super) async fn run(arguments: FetchArguments) -> Exit {
+pub(super) async fn run(mut arguments: FetchArguments) -> Exit {
+    arguments.output = arguments.output.filter(|file| file != Path::new("-"));
     // The last line tells the end; the crawl's own log line would repeat it.
     logging::init(if arguments.verbose { "info" } else { "warn,unpage::crawl::run_into_log=off" });
     let crawl = arguments.target.crawl().and_then(|(crawl, collection)| {
