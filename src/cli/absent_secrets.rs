@@ -5,6 +5,9 @@ use std::path::Path;
 
 use crate::config::{Machine, Secrets};
 
+/// Value of a secret that is absent.
+pub(super) const ABSENT: &str = "absent";
+
 /// Secrets of this machine; one that is absent has a value all the same, and is noted.
 #[derive(Default)]
 pub(super) struct SecretsOrNone(RefCell<Vec<String>>);
@@ -19,7 +22,7 @@ impl SecretsOrNone {
         let read = read.and_then(|text| if text.trim().is_empty() { Err("empty".to_owned()) } else { Ok(text) });
         read.or_else(|why| {
             self.0.borrow_mut().push(format!("{place}: {why}: `serve` needs it when it starts"));
-            Ok("absent".to_owned())
+            Ok(ABSENT.to_owned())
         })
     }
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use http::Method;
 
 use super::Exit;
-use super::absent_secrets::SecretsOrNone;
+use super::absent_secrets::{ABSENT, SecretsOrNone};
 use super::check_files::{self, FileFlaw};
 use super::reload::list;
-use crate::config::{AdminActions, Collection, Config, ConfigDifference, Grant, TokenSettings, Upstream};
+use crate::config::{AdminActions, Collection, Config, ConfigDifference, Credential, Grant, TokenSettings, Upstream};
 
 const EXAMPLES: &str = "Examples:
   unpage check unpage.toml
@@ -125,7 +125,14 @@ fn pool(upstream: &Upstream) -> Vec<String> {
             upstream.url
         )
     });
-    pooled.into_iter().collect()
+    let texts = upstream.credentials.members.iter().map(|member| member.iter().map(Credential::identity).collect());
+    let texts: Vec<Vec<_>> = texts.collect();
+    let same = |at: usize| Some((texts[..at].iter().position(|text| *text == texts[at])?, at));
+    let twice = (0..texts.len()).filter_map(same).find(|(at, _)| texts[*at].iter().all(|text| text != ABSENT));
+    let twice = twice.map(|(one, other)| {
+        format!("credentials.pool[{one}] and credentials.pool[{other}] have one secret: its budget is asked for twice")
+    });
+    pooled.into_iter().chain(twice).collect()
 }
 
 fn deputy(Collection { path, method, upstream, .. }: &Collection) -> Vec<String> {

@@ -8,7 +8,7 @@ use super::secret::Secret;
 use super::secrets::{self, HINT, Secrets};
 use super::token_key;
 use super::toml_node::{TomlNode, TomlTable};
-use super::urls_and_headers::header_name;
+use super::urls_and_headers::secret_field;
 
 pub(super) static CREDENTIALS: Level =
     Level { name: "credentials", keys: &["bearer", "basic", "header", "query", "token"], others: &[] };
@@ -67,7 +67,7 @@ fn one(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
         "basic" => basic(node, secrets),
         "token" => token_key::read(node, secrets),
         "header" => {
-            let (name, value) = named(node, secrets, header_name)?;
+            let (name, value) = named(node, secrets, secret_field)?;
             fixed(node, SecretPlace::Header(name, FieldForm::Prefixed("")), value)
         }
         _ => {

@@ -18,7 +18,7 @@ use super::token::{
     Assertion, ClientAuthentication, Grant, ParamEncoding, SigningAlgorithm, TokenClient, TokenParam, TokenSettings,
 };
 use super::toml_node::{TomlNode, TomlTable};
-use super::urls_and_headers::header_name;
+use super::urls_and_headers::secret_field;
 use crate::pagination::path::Segment;
 use crate::pagination::{Path, Source};
 
@@ -220,7 +220,7 @@ fn put(node: &TomlNode<'_>) -> Option<SecretPlace> {
     }
     let table = node.table(&PUT)?;
     match (table.get("header"), table.get("query")) {
-        (Some(header), None) => Some(SecretPlace::Header(header_name(&header)?, FieldForm::Prefixed(""))),
+        (Some(header), None) => Some(SecretPlace::Header(secret_field(&header)?, FieldForm::Prefixed(""))),
         (None, Some(query)) => Some(SecretPlace::Query(query.text()?.to_owned())),
         _ => node.refuse("a token has exactly one place", hint),
     }

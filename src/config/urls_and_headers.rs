@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use url::Url;
 
 use super::toml_node::TomlNode;
+use crate::field_class::FieldClass;
 
 /// Reads the place of an upstream: an http or https URL without the trailing slash of its path, or a unix socket.
 pub(super) fn place(node: &TomlNode<'_>) -> Option<(Url, Option<PathBuf>)> {
@@ -67,6 +68,19 @@ pub(super) fn origin(node: &TomlNode<'_>) -> Option<Url> {
 
 pub(super) fn header_name(node: &TomlNode<'_>) -> Option<HeaderName> {
     header_name_in(node, node.text()?)
+}
+
+/// Reads the name of a field that has a secret.
+pub(super) fn secret_field(node: &TomlNode<'_>) -> Option<HeaderName> {
+    let name = header_name(node)?;
+    let is_framing = FieldClass::of_known(&name) == Some(FieldClass::Connection);
+    if is_framing || [header::HOST, header::CONTENT_LENGTH].contains(&name) {
+        return node.refuse(
+            format!("{name} is a field of the connection, and has no secret"),
+            "name the API's own field, as X-Api-Key",
+        );
+    }
+    Some(name)
 }
 
 pub(super) fn header_name_in(node: &TomlNode<'_>, name: &str) -> Option<HeaderName> {

@@ -66,7 +66,12 @@ impl RequestAuthor {
             }
             _ => return Failure { fault: fault(*status), ..failure },
         };
-        Failure { fault: fault(*status), hint: hint.to_owned(), ..failure }
+        let Some(member) = client.refused_member() else {
+            return Failure { fault: fault(*status), hint: hint.to_owned(), ..failure };
+        };
+        let message = format!("{} (requested with credentials.pool[{member}])", failure.message);
+        let hint = hint.replacen("`credentials`", &format!("credentials.pool[{member}]"), 1);
+        Failure { fault: fault(*status), message, hint, ..failure }
     }
 }
 

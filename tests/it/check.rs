@@ -42,6 +42,22 @@ async fn actions_without_an_address_are_warned_of() {
 }
 
 #[tokio::test]
+async fn a_pool_that_has_one_secret_twice_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (name, secret) in [("a", "one"), ("b", "two"), ("c", "one")] {
+        fs::write(folder.join(name), secret).unwrap();
+    }
+    for (files, twice) in [("abc", Some("[0] and credentials.pool[2] have one secret")), ("ab", None), ("xy", None)] {
+        let members = files.chars().map(|name| format!("{{ bearer = {{ file = \"DIR/{name}\" }} }}"));
+        let pool = members.collect::<Vec<_>>().join(", ");
+        let (passed, output) = check(folder, "", "", &format!("credentials = {{ pool = [{pool}] }}")).await;
+        assert!(passed && output.contains(twice.unwrap_or("share the requests")), "{output}");
+        assert!(output.contains("have one secret") == twice.is_some() && !output.contains("one\""), "{output}");
+    }
+}
+
+#[tokio::test]
 async fn files_that_are_there_have_to_be_right_and_others_may_be_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

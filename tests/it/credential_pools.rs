@@ -94,6 +94,45 @@ async fn a_page_that_one_member_is_refused_for_its_pace_is_requested_with_anothe
 }
 
 #[tokio::test]
+async fn a_page_that_one_member_is_refused_by_401_is_requested_once_with_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| match member(asked) {
+        _ if asked.target.starts_with("/nobody") => Reply::status(401),
+        'a' => Reply::status(401),
+        _ => Reply::Whole(numbered(asked)),
+    })
+    .await;
+    let lines = format!("{}\nwidth = 1\n{NUMBERED}", pool(&folder, ""));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+    // Where each is refused, none is held.
+    let target = "/nobody";
+    let received = client::receive(Version::Http1, proxy.address, client::stream(target)).await;
+    let said = String::from_utf8_lossy(&received.body).into_owned();
+    assert_eq!(members(&upstream).len(), 2, "{said}");
+    assert!(said.contains("(requested with credentials.pool[") && !said.contains("key-"), "{said}");
+    upstream.forget();
+    assert_eq!(stream(&proxy, "/list").await, 50);
+    assert_eq!(members(&upstream).matches('a').count(), 1);
+    upstream.forget();
+    // Held, it is not asked for another crawl.
+    assert_eq!(stream(&proxy, "/other").await, 50);
+    assert_eq!(members(&upstream), "bbbbbbbbbbb");
+}
+
+#[tokio::test]
+async fn a_crawl_that_keeps_one_member_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |_, _| Reply::status(401)).await;
+    let lines = format!("{}\n{NUMBERED}", pool(&folder, ", sticky = true"));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+    let received = client::receive(Version::Http1, proxy.address, client::stream("/list")).await;
+    let at = if members(&upstream) == "a" { 0 } else { 1 };
+    let said = String::from_utf8_lossy(&received.body).into_owned();
+    assert!(said.contains(&format!("refuses the secret of credentials.pool[{at}]")), "{said}");
+    assert_eq!(upstream.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn a_crawl_whose_addresses_the_upstream_hands_out_keeps_its_member_over_restarts() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::of(200).await;

@@ -82,6 +82,11 @@ impl Client {
         self.line.as_ref().is_some_and(CrawlLine::has_other_member)
     }
 
+    /// Returns the member of the pool whose credentials the crawl's last refused page (401, 403) had.
+    pub fn refused_member(&self) -> Option<usize> {
+        self.line.as_ref()?.refused_member()
+    }
+
     /// Holds all requests of the upstream and credential, since a whole page demands it.
     pub fn pause(&self, wait: Duration) {
         if let Some(line) = &self.line {

@@ -103,9 +103,32 @@ impl Client {
     }
 
     /// Requests a page when that is permitted, and waits for the head of its response. A page that is refused for its credentials is requested
-    /// once more where there are others by now.
+    /// once more where there are others by now, and with another member of the pool where the crawl keeps to none.
     pub async fn send_page(&self, page: &PageRequest) -> Result<(Permit, Response<CodedBody>), UpstreamError> {
         let (member, permit) = self.permit(page, None).await;
+        let answered = self.send_page_as(member, permit, page).await?;
+        let Some(line) = &self.line else { return Ok(answered) };
+        let Some(other) = line.after_refusal(member, answered.1.status()) else { return Ok(answered) };
+        drop(answered);
+        // Boxed: few pages are refused, and the futures around each have the room.
+        Box::pin(async {
+            let (_, permit) = self.permit(page, Some(other)).await;
+            let answered = self.send_page_as(other, permit, page).await?;
+            if line.after_refusal(other, answered.1.status()).is_none() {
+                line.hold_refused(member);
+            }
+            Ok(answered)
+        })
+        .await
+    }
+
+    /// Requests a page with this permit of this member.
+    async fn send_page_as(
+        &self,
+        member: usize,
+        permit: Permit,
+        page: &PageRequest,
+    ) -> Result<(Permit, Response<CodedBody>), UpstreamError> {
         let credentials = self.credentials.current(member).await?;
         let answer = self.send(&page.url, self.page_request(page), &credentials).await?;
         permit.answered(answer.status(), answer.headers());

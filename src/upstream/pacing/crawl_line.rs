@@ -3,13 +3,17 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::shared_governor::{Permit, SharedGovernor};
 use crate::pace::CrawlId;
 use crate::upstream_usage::{UpstreamUsage, WaitGuard};
+
+const NONE_REFUSED: usize = usize::MAX;
 
 /// A crawl's place before the governor of its upstream and credentials, or before those of a pool.
 #[derive(Clone, Debug)]
@@ -20,6 +24,8 @@ pub(in crate::upstream) struct CrawlLine {
     kept: Option<usize>,
     crawl: CrawlId,
     usage: UpstreamUsage,
+    /// Member of a pool that was refused last; [`NONE_REFUSED`] before.
+    refused: Arc<AtomicUsize>,
 }
 
 /// A wait before a request is sent again, which ends when this is dropped.
@@ -33,7 +39,8 @@ pub(in crate::upstream) struct BackOff {
 impl CrawlLine {
     /// Makes a place before these governors, of which there is one at least.
     pub(super) fn new(governors: Vec<Arc<SharedGovernor>>, crawl: CrawlId) -> Self {
-        Self { governors: governors.into(), kept: None, crawl, usage: UpstreamUsage::default() }
+        let refused = Arc::new(AtomicUsize::new(NONE_REFUSED));
+        Self { governors: governors.into(), kept: None, crawl, usage: UpstreamUsage::default(), refused }
     }
 
     /// The same place for requests with the credentials of one member alone, chosen by this hash.
@@ -65,6 +72,28 @@ impl CrawlLine {
     pub(in crate::upstream) fn has_other_member(&self) -> bool {
         let is_ready = |governor: &Arc<SharedGovernor>| governor.prospect().wait.is_zero();
         self.kept.is_none() && self.governors.len() > 1 && self.governors.iter().any(is_ready)
+    }
+
+    /// Notes how a page with this member's credentials was answered. Returns another member to request it with: where it was refused by 401, of a
+    /// crawl that is kept to none.
+    pub(in crate::upstream) fn after_refusal(&self, member: usize, status: StatusCode) -> Option<usize> {
+        let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if !is_refusal || self.governors.len() == 1 {
+            return None;
+        }
+        self.refused.store(member, Ordering::Relaxed);
+        let others = (0..self.governors.len()).filter(|other| *other != member);
+        let other = others.min_by_key(|other| self.governors[*other].prospect());
+        other.filter(|_| status == StatusCode::UNAUTHORIZED && self.kept.is_none())
+    }
+
+    pub(in crate::upstream) fn refused_member(&self) -> Option<usize> {
+        Some(self.refused.load(Ordering::Relaxed)).filter(|member| *member != NONE_REFUSED)
+    }
+
+    /// Holds a member that was refused where another one was not.
+    pub(in crate::upstream) fn hold_refused(&self, member: usize) {
+        self.governors[member].hold_refused(member);
     }
 
     /// Waits for a permit of this member in turn with other crawls. Dropping the future leaves the queue.

@@ -17,6 +17,9 @@ use crate::config;
 use crate::pace::budget_headers::BudgetReport;
 use crate::pace::{CrawlId, Governor, GrantDecision, Pace, Prospect, Ticket};
 
+/// Time that a member of a pool is held when its credentials are refused.
+const REFUSED_FOR: Duration = Duration::from_mins(1);
+
 /// The governor of one upstream and credential, and the requests that wait for it.
 #[derive(Debug)]
 pub(super) struct SharedGovernor {
@@ -130,6 +133,17 @@ impl SharedGovernor {
         let now = self.now();
         self.state.lock().governor.pause(now, wait);
         self.pump();
+    }
+
+    /// Holds the requests of a pool's member that was refused where another one was not; all that find it out at a time are told once.
+    pub(super) fn hold_refused(self: &Arc<Self>, member: usize) {
+        if self.prospect().wait < REFUSED_FOR / 2 {
+            tracing::warn!(
+                "{}: the upstream refuses credentials.pool[{member}] with 401, and no other one: it is held for a minute; check its secret",
+                self.origin
+            );
+        }
+        self.pause(REFUSED_FOR);
     }
 
     pub(super) fn start_back_off(&self) {
