@@ -10,6 +10,7 @@ use super::completed_table::{complete, moved, text};
 use super::layers::Overlay;
 use super::mistake::{Mistake, Mistakes};
 use super::needed_secrets::{OrPlaceholder, concerning};
+use super::option_names::{below_collection, option, top_key};
 use super::secrets::Secrets;
 use super::toml_text;
 #[cfg(feature = "cli")]
@@ -270,33 +271,4 @@ fn value<'a>(key: &str, text: &'a str) -> Result<DeValue<'a>, String> {
         }
     }
     Ok(DeValue::Table(table))
-}
-
-/// `collection[0].page_size.param` → `page_size.param`, and `upstream.NAME.rate` → `rate`.
-fn below_collection(at: &str) -> &str {
-    match at.split_once("].") {
-        Some((table, key)) if table.starts_with("collection[") => key,
-        _ => at.strip_prefix("upstream.").and_then(|rest| rest.split_once('.')).map_or(at, |(_, key)| key),
-    }
-}
-
-/// Returns the key of a collection in a mistake's place, or in `KEY=VALUE`.
-fn top_key(at: &str) -> &str {
-    let key = below_collection(at);
-    key.split(['.', '[', '=']).next().unwrap_or(key).trim()
-}
-
-/// Returns the option of a key: `page_size.param` → `--page-size.param`, and `caps.page` → `--set caps.page`.
-fn option(key: &str) -> String {
-    let (top, rest) = key.split_at(key.find('.').unwrap_or(key.len()));
-    match top {
-        "credentials" if rest.starts_with(".bearer") => "--bearer-env".to_owned(),
-        "credentials" => format!("--token-config {}", rest.trim_start_matches('.')).trim_end().to_owned(),
-        "ca" => "--cacert".to_owned(),
-        "accept" => "--header".to_owned(),
-        "body" => "--data".to_owned(),
-        "upstream" => "URL".to_owned(),
-        top if Options::NAMED_ALIKE.contains(&top) => format!("--{}{rest}", top.replace('_', "-")),
-        _ => format!("--set {key}"),
-    }
 }

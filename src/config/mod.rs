@@ -17,6 +17,7 @@ mod listen;
 mod mistake;
 mod needed_secrets;
 mod opened_state;
+mod option_names;
 mod pace;
 mod pagination_key;
 mod pagination_text;

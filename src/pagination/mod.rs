@@ -1,6 +1,7 @@
 //! Addresses of a collection's pages, their records, and the proof of the collection's end: the pure heart of unpage. No IO, no
 //! clock, no tasks.
 
+mod bad_bound;
 mod best_verdict;
 pub mod children;
 mod content_range;

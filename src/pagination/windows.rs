@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use bytes::BytesMut;
 use serde_json::value::to_raw_value;
 
+pub use super::bad_bound::BadBound;
 use super::children::{Lineage, ParentKey};
 use super::json_extract::PathSet;
 use super::partition_settings::{Bound, RangeKind};
@@ -85,28 +86,6 @@ pub struct Window {
 pub struct WindowFilter {
     series: Arc<WindowSeries>,
     window: Window,
-}
-
-/// Range in the request of the client of which no windows can be made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadBound {
-    #[error("the value of {0} in the request is not {1}, so that no windows can be made of its range")]
-    Kind(Param, &'static str),
-    #[error("{0} is in the request twice")]
-    Twice(Param),
-    #[error("{0} in the request is later than {1}")]
-    Swapped(Param, Param),
-    #[error("{0} in the request is earlier than {1}, which is the first time of the windows")]
-    BeforeAll(Param, String),
-    #[error("the first time of the windows, {0}, is later than the present")]
-    InFuture(String),
-}
-
-impl BadBound {
-    /// Returns true where the configuration or the clock is wrong, and no request would be right.
-    pub fn is_configured(&self) -> bool {
-        matches!(self, Self::InFuture(_))
-    }
 }
 
 impl Windows {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::connection_state::ConnectionState;
 use super::deadlines::{ConnectionFacts, ResponseKind, Stage};
+use super::in_progress::InProgress;
 use super::moment::Moment;
 use super::response_activity::{ResponseActivity, ResponseCut};
 
@@ -47,15 +48,6 @@ pub(super) struct Activity {
 pub(super) struct RequestInProgress {
     connection: Arc<Activity>,
     response: Arc<ResponseActivity>,
-}
-
-/// Number of requests in progress.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InProgress {
-    pub all: usize,
-    /// Streams, each of which can be resumed at its byte when it is cut.
-    pub streams: usize,
-    pub websockets: usize,
 }
 
 impl Activity {

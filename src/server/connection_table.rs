@@ -11,9 +11,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::activity::{Activity, InProgress};
+use super::activity::Activity;
 use super::closed_connections::{CloseReason, ClosedConnections};
 use super::connection_state::ConnectionState;
+use super::in_progress::InProgress;
 use super::limits::ServerLimits;
 use super::stream_metrics::StreamMetrics;
 

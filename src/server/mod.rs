@@ -18,6 +18,7 @@ mod drain;
 #[doc(hidden)]
 pub mod head_scanner;
 mod hosts;
+mod in_progress;
 mod limits;
 mod listen_address;
 mod listener;
@@ -48,13 +49,13 @@ use tower::{BoxError, Service};
 
 use self::accepted::Accepted;
 pub use self::access_log::{AccessLog, AccessNotes};
-pub use self::activity::InProgress;
 pub use self::certificates::Certificates;
 pub use self::client_address::{TrustedPeers, UnixPeers, network_of};
 use self::closed_connections::CloseReason;
 use self::connection_table::{ConnectionTable, Phase};
 pub use self::drain::DrainSettings;
 pub use self::hosts::HostList;
+pub use self::in_progress::InProgress;
 pub use self::limits::{Http2Limits, ServerLimits};
 pub use self::listen_address::ListenAddress;
 pub use self::listener::Listener;

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::activity::InProgress;
 use super::certificates::Certificates;
 use super::connection_state::ConnectionState;
 use super::connection_table::{ConnectionTable, Phase};
+use super::in_progress::InProgress;
 
 /// A server's figures, readable as long as any clone exists.
 #[derive(Clone, Debug)]
