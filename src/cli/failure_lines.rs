@@ -80,7 +80,7 @@ mod tests {
     use super::super::init::InitArguments;
     use super::super::probe::ProbeArguments;
     use super::*;
-    use crate::config::Options;
+    use crate::config::NAMED_ALIKE;
 
     /// Words in backticks that are commands, values or members, and no keys.
     const OTHER_WORDS: [&str; 21] = [
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn keys_are_named_as_the_options_of_a_fetch() {
-        for key in Options::NAMED_ALIKE {
+        for key in NAMED_ALIKE {
             assert!(flags("fetch").contains(&key.replace('_', "-")), "{key}");
         }
     }

@@ -37,30 +37,6 @@ pub struct FileCollection<'a> {
 }
 
 impl Options {
-    /// Keys that have an option of the same name, with `-` for `_`.
-    pub(crate) const NAMED_ALIKE: [&str; 20] = [
-        "preset",
-        "pagination",
-        "records",
-        "key",
-        "on_double",
-        "page_size",
-        "total",
-        "error_path",
-        "keep",
-        "upstream_aliases",
-        "redirects",
-        "width",
-        "rate",
-        "partition",
-        "order",
-        "consistency",
-        "stable_order",
-        "settle",
-        "on_missed",
-        "method",
-    ];
-
     /// Returns the key of `[upstream.NAME]` for one of a collection; none where it belongs to the collection alone.
     #[cfg(feature = "cli")]
     pub(crate) fn upstream_key(key: &str) -> Option<&str> {

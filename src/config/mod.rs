@@ -61,6 +61,8 @@ pub use self::credentials::{Credential, Credentials, FieldForm, MemberChoice, Se
 pub use self::difference::ConfigDifference;
 pub use self::listen::{AdminAccess, AdminActions};
 pub use self::mistake::{Mistake, Mistakes, TextPosition};
+#[cfg(test)]
+pub(crate) use self::option_names::NAMED_ALIKE;
 pub use self::pagination_text::{mistakes_in, read_written, written};
 pub use self::parent::{OnGone, ParentLink};
 pub use self::passthrough::Passthrough;

@@ -1,6 +1,28 @@
 //! Options by the keys that they set.
 
-use super::command_line::Options;
+/// Keys that have an option of the same name, with `-` for `_`.
+pub(crate) const NAMED_ALIKE: [&str; 20] = [
+    "preset",
+    "pagination",
+    "records",
+    "key",
+    "on_double",
+    "page_size",
+    "total",
+    "error_path",
+    "keep",
+    "upstream_aliases",
+    "redirects",
+    "width",
+    "rate",
+    "partition",
+    "order",
+    "consistency",
+    "stable_order",
+    "settle",
+    "on_missed",
+    "method",
+];
 
 /// `collection[0].page_size.param` → `page_size.param`, and `upstream.NAME.rate` → `rate`.
 pub(super) fn below_collection(at: &str) -> &str {
@@ -26,7 +48,7 @@ pub(super) fn option(key: &str) -> String {
         "accept" => "--header".to_owned(),
         "body" => "--data".to_owned(),
         "upstream" => "URL".to_owned(),
-        top if Options::NAMED_ALIKE.contains(&top) => format!("--{}{rest}", top.replace('_', "-")),
+        top if NAMED_ALIKE.contains(&top) => format!("--{}{rest}", top.replace('_', "-")),
         _ => format!("--set {key}"),
     }
 }
