@@ -65,6 +65,7 @@ async fn a_page_is_asked_for_in_unpages_own_words() {
             "authorization: Bearer t".to_owned(),
             "cookie: a=1".to_owned(),
             format!("host: {}", upstream.address),
+            format!("traceparent: {}", asked.header("traceparent").unwrap()),
             concat!("user-agent: unpage/", env!("CARGO_PKG_VERSION")).to_owned(),
             "x-api-version: 2024".to_owned(),
         ];
@@ -79,14 +80,17 @@ async fn a_request_without_a_user_agent_is_sent_with_unpages() {
     let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
     for version in BOTH {
         client::receive(version, proxy.address, client::stream("/next_url/orders")).await;
+        let asked = upstream.asked();
+        let last = asked.last().unwrap();
         let expected = [
             "accept-encoding: zstd, gzip, br, deflate".to_owned(),
             "accept: application/vnd.orders+json, */*".to_owned(),
             format!("host: {}", upstream.address),
+            format!("traceparent: {}", last.header("traceparent").unwrap()),
             concat!("user-agent: unpage/", env!("CARGO_PKG_VERSION")).to_owned(),
             "x-team: data".to_owned(),
         ];
-        assert_eq!(fields(upstream.asked().last().unwrap()), expected);
+        assert_eq!(fields(last), expected);
     }
 }
 
