@@ -32,7 +32,7 @@ const WINDOW: u64 = 1 << 20;
 const MAINTENANCE: Duration = Duration::from_secs(2);
 
 /// Shortest time that a snapshot waits for its first reader, whose response is being built.
-const FIRST_READER: Duration = Duration::from_millis(100);
+const FIRST_READER: Duration = Duration::from_secs(1);
 
 /// Value of `Retry-After` for a snapshot that could not be read, in seconds.
 const RETRY: u64 = 5;
