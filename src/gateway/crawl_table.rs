@@ -127,14 +127,21 @@ impl ListedCrawl {
 }
 
 impl CrawlEntry {
-    /// Does the work of the crawl; the work is dropped where the operator cancels it. Returns once the crawl's seal, by which its failure is
-    /// known, has been stored.
+    /// Does the work of the crawl; the work is dropped where the operator cancels it.
     pub(super) async fn run(self, work: impl AsyncFnOnce(&Self)) {
         self.crawl.cancelled.run_until_cancelled(work(&self)).await;
-        if let Some(OpenedCrawl { snapshot, .. }) = self.crawl.opened()
-            && matches!(snapshot.state(), SnapshotState::Running)
-        {
-            snapshot.log().ended().await;
+        self.end();
+    }
+
+    /// Removes the entry once the crawl's seal, by which its failure is known, has been stored: in a task of its own, since a wait beside the
+    /// work would have the whole of its future copied.
+    fn end(self) {
+        let snapshot = self.crawl.opened().map(|opened| Arc::clone(&opened.snapshot));
+        if let Some(snapshot) = snapshot.filter(|snapshot| matches!(snapshot.state(), SnapshotState::Running)) {
+            tokio::spawn(async move {
+                snapshot.log().ended().await;
+                drop(self);
+            });
         }
     }
 
