@@ -97,8 +97,8 @@ impl CrawlTable {
         crawl.is_some()
     }
 
-    /// Enters a crawl for this request.
-    pub(super) fn enter(&self, request: &StreamRequest) -> CrawlEntry {
+    /// Enters a crawl for this request; its work is dropped where the token is cancelled.
+    pub(super) fn enter(&self, request: &StreamRequest, cancelled: CancellationToken) -> CrawlEntry {
         let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let crawl = Arc::new(ListedCrawl {
             number,
@@ -107,7 +107,7 @@ impl CrawlTable {
             since: SystemTime::now(),
             admitted: AtomicBool::new(false),
             opened: OnceLock::new(),
-            cancelled: CancellationToken::new(),
+            cancelled,
         });
         self.shared.crawls.lock().insert(number, Arc::clone(&crawl));
         CrawlEntry { table: self.clone(), crawl }
@@ -127,15 +127,9 @@ impl ListedCrawl {
 }
 
 impl CrawlEntry {
-    /// Does the work of the crawl; the work is dropped where the operator cancels it.
-    pub(super) async fn run(self, work: impl AsyncFnOnce(&Self)) {
-        self.crawl.cancelled.run_until_cancelled(work(&self)).await;
-        self.end();
-    }
-
-    /// Removes the entry once the crawl's seal, by which its failure is known, has been stored: in a task of its own, since a wait beside the
-    /// work would have the whole of its future copied.
-    fn end(self) {
+    /// Removes the entry behind the crawl's work, once the seal, by which a failure is known, has been stored: in a task of its own, which is
+    /// small where the future of the work is large.
+    pub(super) fn end(self) {
         let snapshot = self.crawl.opened().map(|opened| Arc::clone(&opened.snapshot));
         if let Some(snapshot) = snapshot.filter(|snapshot| matches!(snapshot.state(), SnapshotState::Running)) {
             tokio::spawn(async move {

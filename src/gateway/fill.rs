@@ -55,9 +55,12 @@ pub(super) struct CacheFill {
 impl CacheFill {
     /// Begins a crawl in a task of its own.
     pub(super) fn begin(&self, lead: FlightLeader, request: &Arc<StreamRequest>, keys: RequestKeys) {
-        let (fill, request) = (self.clone(), Arc::clone(request));
-        let entry = self.table.enter(&request);
-        self.spawn(entry.run(async move |entry| fill.open(lead, &request, keys, entry).await));
+        let (fill, request, stop) = (self.clone(), Arc::clone(request), self.stop.child_token());
+        let entry = self.table.enter(&request, stop.clone());
+        self.spawn_until(stop, async move {
+            fill.open(lead, &request, keys, &entry).await;
+            entry.end();
+        });
     }
 
     /// Reads a snapshot from its files and, where it was interrupted and the purpose is to read all of it, resumes its crawl.
@@ -68,9 +71,12 @@ impl CacheFill {
         purpose: LookupPurpose,
         request: &Arc<StreamRequest>,
     ) {
-        let (fill, request) = (self.clone(), Arc::clone(request));
-        let entry = self.table.enter(&request);
-        self.spawn(entry.run(async move |entry| fill.reopen(lead, id, purpose, &request, entry).await));
+        let (fill, request, stop) = (self.clone(), Arc::clone(request), self.stop.child_token());
+        let entry = self.table.enter(&request, stop.clone());
+        self.spawn_until(stop, async move {
+            fill.reopen(lead, id, purpose, &request, &entry).await;
+            entry.end();
+        });
     }
 
     /// Starts the maintenance of snapshots, at an interval that fits the shortest of these times.
@@ -79,9 +85,14 @@ impl CacheFill {
         self.spawn(self.registry.maintain(shortest.clamp(Duration::from_millis(1), MAINTENANCE)));
     }
 
-    /// Runs a task until the gateway stops. It is boxed at once, since tokio copies a future several times on its way into a task.
+    /// Runs a task until the gateway stops.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let (stop, work) = (self.stop.clone(), Box::pin(work));
+        self.spawn_until(self.stop.clone(), work);
+    }
+
+    /// Runs a task until the token is cancelled. It is boxed at once, since tokio copies a future several times on its way into a task.
+    fn spawn_until(&self, stop: CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
+        let work = Box::pin(work);
         self.tasks.spawn(async move {
             tokio::select! {
                 () = work => {}
