@@ -137,7 +137,7 @@ def test_a_life_of_the_package(package: Path, debian: Path, scripted, tmp_path: 
 
 
 def test_a_life_of_the_service(package: Path, debian: Path, tmp_path: Path):
-    """Under a systemd of its own: started with a secret, reloaded, upgraded while it runs, and removed."""
+    """Under a systemd of its own: started with a secret, reloaded, upgraded while it runs, removed and purged."""
     (tmp_path / "unpage.toml").write_text(SERVED)
     unit = "[Service]\nType=oneshot\nStandardOutput=file:/root/said\nExecStart=/bin/bash /root/service.sh\nExecStopPost=/bin/systemctl exit\n"
     (tmp_path / "life.service").write_text(f"{unit}[Install]\nWantedBy=multi-user.target\n")
@@ -164,10 +164,14 @@ def test_a_life_of_the_service(package: Path, debian: Path, tmp_path: Path):
         "after it: active",
         "upgrade: 0",
         "after the upgrade: active",
-        "the upgrade restarts",
+        "the upgrade restarts the service",
+        "the upgrade keeps the socket",
         "records from the snapshot: 5000",
         "remove: 0",
         "after the removal: inactive,inactive",
+        "the removal keeps: ./secrets/token,./unpage.toml",
+        "purge: 0",
+        "the purge keeps nothing",
     ]:
         assert f"{line}\n" in said, line
     assert "/etc/unpage/unpage.toml reloaded" in said and "1 found, 0 of them unfinished" in said

@@ -3,6 +3,8 @@
 #
 #   unshare --fork --pid --mount --cgroup --ipc --uts --net --kill-child sh boot.sh FOLDER
 set -e
+# The first process of its namespace: anywhere else the mounts below would be those of the machine.
+[ $$ -eq 1 ] || { echo "boot.sh: run it by the command above" >&2; exit 1; }
 root=$1
 mount --make-rprivate /
 mount --bind "$root" "$root"

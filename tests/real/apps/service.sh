@@ -5,6 +5,8 @@ config=/etc/unpage/unpage.toml
 step() { local name=$1; shift; "$@" >/dev/null 2>&1; echo "$name: $?"; }
 state() { echo "$1: $(systemctl is-active unpage.service)"; }
 main() { systemctl show --property MainPID --value unpage.service; }
+# An identifier that each start of the socket draws anew.
+socket() { systemctl show --property InvocationID --value unpage.socket; }
 
 # Records of the stream, by nothing but bash.
 records() {
@@ -28,11 +30,15 @@ echo 'x = 1' >>$config
 step "reload of a mistake" systemctl reload unpage
 state "after it"
 cp /root/unpage.toml $config
-before=$(main)
+before=$(main) socket=$(socket)
 step "upgrade" dpkg --install /root/unpage.deb
 state "after the upgrade"
-[ "$before" != "$(main)" ] && echo "the upgrade restarts"
+[ "$before" != "$(main)" ] && echo "the upgrade restarts the service"
+[ -n "$socket" ] && [ "$socket" = "$(socket)" ] && echo "the upgrade keeps the socket"
 records "records from the snapshot"
 step "remove" dpkg --remove unpage
 echo "after the removal: $(systemctl is-active unpage.service unpage.socket | paste -sd,)"
+echo "the removal keeps: $(cd /etc/unpage && find . -type f | sort | paste -sd,)"
+step "purge" dpkg --purge unpage
+[ ! -e /etc/unpage ] && [ ! -e /var/lib/unpage ] && [ ! -e /var/lib/private/unpage ] && echo "the purge keeps nothing"
 journalctl --unit unpage --no-pager --output cat
