@@ -228,15 +228,6 @@ def test_parquet_has_the_types_that_are_named(reader, address):
     assert refused.status_code == 406 and "is no int64" in refused.json()["detail"], refused.text
 
 
-@pytest.mark.parametrize("reader", PARQUET_READERS)
-def test_parquet_that_was_cut_at_any_byte_is_refused(reader, address):
-    body = parquet(f"{address}/odd?_format=parquet")
-    read = PARQUET_READERS[reader]
-    assert len(read(body)) == len(ODD)
-    for cut in range(len(body)):
-        assert is_refused(read, body[:cut]), cut
-
-
 def test_a_collection_that_broke_has_no_parquet(address):
     answer = requests.get(f"{address}/cut/3?_format=parquet", timeout=60)
     assert answer.status_code == 500 and "broke after 1200 records" in answer.json()["detail"], answer.text
