@@ -175,9 +175,13 @@ fn answering(
 > + Clone
 + Send
 + 'static {
+    // Of this server alone: other tests would push its tables out.
+    let tables = TableIndexes::default();
     service_fn(move |request: Request<Incoming>| {
         let (snapshot, options, how) = (Arc::clone(&snapshot), options(request), how.clone());
-        let answer: BoxFuture<'static, _> = Box::pin(async move { Ok(respond_as(&how, &snapshot, &options).await) });
+        let representation = Representation::new(&options).indexed(snapshot.id(), &tables);
+        let answer: BoxFuture<'static, _> =
+            Box::pin(async move { Ok(respond_as(&how, &snapshot, &options, &representation).await) });
         answer
     })
 }
@@ -186,12 +190,16 @@ fn names() -> ParamNames {
     ParamNames::new(&Config::transparent("http://127.0.0.1:1").unwrap())
 }
 
-async fn respond_as(how: &As, snapshot: &Snapshot, options: &StreamOptions) -> Response<Body> {
-    static TABLES: LazyLock<TableIndexes> = LazyLock::new(TableIndexes::default);
+async fn respond_as(
+    how: &As,
+    snapshot: &Snapshot,
+    options: &StreamOptions,
+    representation: &Representation,
+) -> Response<Body> {
     let response = StreamResponse {
         snapshot,
         options,
-        representation: &Representation::new(options).indexed(snapshot.id(), &TABLES),
+        representation,
         original: ORIGINAL,
         names: &names(),
         cache_status: how.cache_status,
@@ -250,7 +258,7 @@ pub(super) fn lines(bytes: usize) -> String {
 /// Asks for the rest from this byte on, without a socket: its status, and its body when the snapshot has ended.
 async fn rest(snapshot: Arc<Snapshot>, at: usize) -> Response<Body> {
     let options = options(request(Method::GET, &pinned(&snapshot), &[("range", &format!("bytes={at}-"))]));
-    respond_as(&PLAIN, &snapshot, &options).await
+    respond_as(&PLAIN, &snapshot, &options, &Representation::new(&options)).await
 }
 
 /// The file must hold exactly these bytes.
