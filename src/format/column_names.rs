@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// Largest number of columns: a row has a byte for each, however short its record is.
-pub(super) const MOST: usize = 512;
+pub(super) const MAX_COLUMNS: usize = 512;
 
 /// Last column that keeps all values without a column of their own, as a JSON object.
 pub(super) const MORE: &str = "_more";
@@ -29,7 +29,7 @@ pub enum ColumnNamesError {
     #[cfg(feature = "columnar")]
     #[error("the column `{0}` has no type that a column can have: bool, int64, float64, timestamp, utf8")]
     Type(String),
-    #[error("more than {MOST} columns are named")]
+    #[error("more than {MAX_COLUMNS} columns are named")]
     Many,
 }
 
@@ -56,7 +56,7 @@ impl ColumnNames {
             if super::column_type::ColumnType::is_elsewhere(&name) {
                 return Err(ColumnNamesError::Type(name));
             }
-            if columns.len() == MOST {
+            if columns.len() == MAX_COLUMNS {
                 return Err(ColumnNamesError::Many);
             }
             columns.push(name);
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn names_are_read_or_refused() {
-        let many = (0..=MOST).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+        let many = (0..=MAX_COLUMNS).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
         for (text, expected) in [
             ("id", Ok(vec!["id"])),
             (" x, customer.email ,_more", Ok(vec!["x", "customer.email", "_more"])),

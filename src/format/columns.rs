@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memrchr};
 
-use super::column_names::{MORE, MOST};
+use super::column_names::{MAX_COLUMNS, MORE};
 use super::json_members::{Members, skip_space, value_end};
 
 /// Number of bytes of the log whose records decide the columns.
@@ -91,7 +91,7 @@ impl Columns {
         let (mut path, mut paths, mut known) = (Vec::new(), Vec::new(), HashSet::<Vec<u8>>::new());
         for (number, line) in (0_u64..).zip(lines.split_inclusive(|byte| *byte == b'\n')) {
             let each = &mut |path: &[u8], _, _| {
-                if paths.len() < MOST && !known.contains(path) {
+                if paths.len() < MAX_COLUMNS && !known.contains(path) {
                     known.insert(path.to_vec());
                     paths.push(path.to_vec());
                 }

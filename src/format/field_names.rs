@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// Largest number of names.
-const MOST: usize = 512;
+const MAX_FIELDS: usize = 512;
 
 /// Sorted paths, with dots between the names of members.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct FieldNames(Arc<[String]>);
 pub enum FieldNamesError {
     #[error("no member is named, or one without a name")]
     Empty,
-    #[error("more than {MOST} members are named")]
+    #[error("more than {MAX_FIELDS} members are named")]
     Many,
 }
 
@@ -70,7 +70,7 @@ impl FromStr for FieldNames {
         if names.iter().any(|name| name.split('.').any(str::is_empty)) {
             return Err(FieldNamesError::Empty);
         }
-        if names.len() > MOST { Err(FieldNamesError::Many) } else { Ok(Self::sorted(names)) }
+        if names.len() > MAX_FIELDS { Err(FieldNamesError::Many) } else { Ok(Self::sorted(names)) }
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn names_are_read_or_refused() {
-        let many = vec!["a"; MOST + 1].join(",");
+        let many = vec!["a"; MAX_FIELDS + 1].join(",");
         for (text, expected) in [
             (" b , a.c,b", Ok("a.c,b")),
             ("", Err(FieldNamesError::Empty)),

@@ -45,7 +45,12 @@ pub struct TableStart {
 }
 
 impl TableStart {
-    /// Returns the number of bytes of the names of its columns, which all rows of a table share.
+    /// Returns the row with the columns of another row of the same table, so that both have one copy of their names.
+    pub fn sharing_columns_of(self, other: &Self) -> Self {
+        Self { columns: Arc::clone(&other.columns), ..self }
+    }
+
+    /// Returns the number of bytes of the names of its columns.
     pub fn column_bytes(&self) -> usize {
         self.columns.names.iter().map(String::len).sum()
     }

@@ -113,7 +113,7 @@ impl FormattedLog<'_> {
                 });
                 FormatExtent { visible, length: None, failure }
             }
-            // Its length is known.
+            // Not requested: the length of a derived file is known.
             RecordSource::Derived(_) => FormatExtent { visible: 0, length: None, failure: None },
             RecordSource::Encoded(reader) => {
                 let LogExtent { visible, seal, .. } = self.log.extent();

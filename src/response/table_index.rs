@@ -74,6 +74,11 @@ impl TableIndex {
         if is_near(place.checked_sub(1).and_then(|before| rows.get(before))) || is_near(rows.get(place)) {
             return;
         }
+        // Each encoder has columns of its own: the index keeps them once.
+        let row = match rows.first() {
+            Some(first) => row.sharing_columns_of(first),
+            None => row,
+        };
         rows.insert(place, row);
         if rows.len() > MOST_ROWS {
             let mut number = 0_usize;

@@ -19,34 +19,34 @@ use crate::format::{ColumnNames, Encoder, EncodingError, Format, RecordOffset};
 /// Limit of files that are made at a time. Each takes a thread that may wait for the disk, the memory of a row group, and most of a core.
 static PERMITS: Semaphore = Semaphore::const_new(2);
 
-/// Number of files of one snapshot, the last requested ones: requests name the columns.
-const MOST: usize = 8;
+/// Largest number of derived files of one snapshot, the last requested ones: requests name the columns.
+const MAX_FILES: usize = 8;
 
 /// Number of bytes that are read at once.
 const FRAME: usize = 64 * 1024;
 
-/// Files that were made of one snapshot.
+/// Files that were derived from one snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Derivations(Mutex<Vec<Derivation>>);
 
-/// One of them, or one that is being made: `None` until it is known how that ended.
+/// Derived file, or the conversion that writes it. The outcome is `None` until the conversion has ended.
 #[derive(Debug)]
 struct Derivation {
     format: Format,
     columns: Option<ColumnNames>,
-    result: watch::Receiver<Option<DerivationResult>>,
+    outcome: watch::Receiver<Option<DerivationResult>>,
 }
 
 type DerivationResult = Result<Arc<DerivedFile>, Arc<Failure>>;
 
-/// The bytes of a complete snapshot in a format. The snapshot is kept as long as this is.
+/// Bytes of a complete snapshot in a format. The file is kept as long as this value; only a reader keeps the snapshot.
 #[derive(Debug)]
 pub struct DerivedBytes {
     file: Arc<DerivedFile>,
     log: Log,
 }
 
-/// Reader of such bytes, from one to another.
+/// Reader of a byte range of a derived file.
 #[derive(Debug)]
 pub struct DerivedReader {
     file: Arc<DerivedFile>,
@@ -61,32 +61,40 @@ pub struct DerivedReader {
 }
 
 impl Derivations {
-    /// Makes the file at the first call, and again after a failure. It is made to its end although its requester leaves: a client that asks
-    /// again after a timeout finds it.
+    /// Makes the file at the first call, and again after a failure or a cut by another program. It is made to its end although its requester
+    /// leaves: a client that asks again after a timeout finds it.
     pub(super) async fn get(&self, log: &Log, format: Format, columns: Option<&ColumnNames>) -> DerivationResult {
-        let mut result = {
+        loop {
+            let file = self.made(log, format, columns).await?;
+            let checked = Arc::clone(&file);
+            if tokio::task::spawn_blocking(move || checked.is_whole()).await.unwrap_or(true) {
+                return Ok(file);
+            }
+            tracing::warn!("a {} file was cut or removed by another program, and is written again", format.name());
+            let is_other =
+                |made: &Option<DerivationResult>| !matches!(made, Some(Ok(other)) if Arc::ptr_eq(other, &file));
+            self.0.lock().retain(|known| is_other(&known.outcome.borrow()));
+        }
+    }
+
+    /// Returns the file, once the conversion that writes it has ended.
+    async fn made(&self, log: &Log, format: Format, columns: Option<&ColumnNames>) -> DerivationResult {
+        let mut outcome = {
             let mut known = self.0.lock();
-            known.retain(|one| match &*one.result.borrow() {
-                Some(Ok(file)) if !file.is_whole() => {
-                    let format = one.format.name();
-                    tracing::warn!("a {format} file of a snapshot is shorter than it was made: it is made again");
-                    false
-                }
-                made => !matches!(made, Some(Err(_))),
-            });
+            known.retain(|one| !matches!(&*one.outcome.borrow(), Some(Err(_))));
             let place = known.iter().position(|one| one.format == format && one.columns.as_ref() == columns);
             let found = match place {
                 Some(place) => known.remove(place),
-                None => Derivation { format, columns: columns.cloned(), result: start(log, format, columns)? },
+                None => Derivation { format, columns: columns.cloned(), outcome: start(log, format, columns)? },
             };
-            let result = found.result.clone();
+            let outcome = found.outcome.clone();
             known.push(found);
-            let excess = known.len().saturating_sub(MOST);
+            let excess = known.len().saturating_sub(MAX_FILES);
             known.drain(..excess);
-            result
+            outcome
         };
-        let ended = result.wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone());
-        ended.unwrap_or_else(|| Err(Arc::new(stopped("its making was cancelled"))))
+        let ended = outcome.wait_for(Option::is_some).await.ok().and_then(|ended| ended.clone());
+        ended.unwrap_or_else(|| Err(Arc::new(stopped("the conversion was cancelled"))))
     }
 }
 
@@ -141,45 +149,48 @@ impl DerivedReader {
     }
 }
 
-/// Starts to make the file.
+/// Starts the conversion.
 fn start(
     log: &Log,
     format: Format,
     columns: Option<&ColumnNames>,
 ) -> Result<watch::Receiver<Option<DerivationResult>>, Arc<Failure>> {
+    if !log.is_durable() {
+        return Err(Arc::new(in_memory(format)));
+    }
     let encoder = format.encoder(RecordOffset::default(), columns.map(|columns| &columns[..]));
     let (Some(encoder), Ok(runtime)) = (encoder, Handle::try_current()) else {
-        return Err(Arc::new(stopped("there is nothing that can make it")));
+        return Err(Arc::new(stopped("the format has no encoder, or no runtime is running")));
     };
-    let file = log.create_derived().map_err(|error| Arc::new(unwritable(&error)))?;
-    let file = file.ok_or_else(|| Arc::new(in_memory(format)))?;
-    let (told, result) = watch::channel(None);
+    let (sender, receiver) = watch::channel(None);
     let (log, thread) = (log.clone(), runtime.clone());
-    // Its result is only sent through the channel.
+    // The task is detached: the channel carries its outcome.
     drop(runtime.spawn(async move {
         let _permit = PERMITS.acquire().await;
-        let making = Making { log, passes: format.passes(), told: told.clone() };
-        let made = thread.clone().spawn_blocking(move || thread.block_on(making.run(encoder, file))).await;
-        let made = made.unwrap_or_else(|_| Err(stopped("its making was cancelled")));
-        told.send_replace(Some(made.map(Arc::new).map_err(|failure| {
+        let conversion = Conversion { log, format, outcome: sender.clone() };
+        let made = thread.clone().spawn_blocking(move || thread.block_on(conversion.run(encoder))).await;
+        let made = made.unwrap_or_else(|_| Err(stopped("the conversion was cancelled")));
+        sender.send_replace(Some(made.map(Arc::new).map_err(|failure| {
             tracing::warn!("a snapshot can't be had as {}: {failure}", format.name());
             Arc::new(failure)
         })));
     }));
-    Ok(result)
+    Ok(receiver)
 }
 
-/// Translation of a complete log into a file.
-struct Making {
+/// Conversion of a complete log into a file.
+struct Conversion {
     log: Log,
-    passes: u8,
-    told: watch::Sender<Option<DerivationResult>>,
+    format: Format,
+    outcome: watch::Sender<Option<DerivationResult>>,
 }
 
-impl Making {
-    async fn run(self, mut encoder: Encoder, mut file: DerivedFile) -> Result<DerivedFile, Failure> {
+impl Conversion {
+    async fn run(self, mut encoder: Encoder) -> Result<DerivedFile, Failure> {
+        let file = self.log.create_derived().map_err(|error| unwritable(&error))?;
+        let mut file = file.ok_or_else(|| in_memory(self.format))?;
         let mut out = BytesMut::new();
-        for _ in 1..self.passes {
+        for _ in 1..self.format.passes() {
             self.pass(&mut encoder, &mut out, &mut file).await?;
             encoder.end_pass().map_err(unencodable)?;
         }
@@ -199,7 +210,7 @@ impl Making {
                 Ok(ReaderEvent::Stop) => return Err(stopped("the snapshot has no end")),
                 Err(failure) => return Err((*failure).clone()),
             }
-            if self.told.is_closed() {
+            if self.outcome.is_closed() {
                 return Err(stopped("the snapshot is kept no more"));
             }
             self.append(out, file)?;
@@ -345,11 +356,11 @@ mod tests {
     async fn a_snapshot_has_a_few_files_and_one_in_memory_none() {
         let dir = tempfile::tempdir().unwrap();
         let (_store, kept) = snapshot(Some(dir.path()), 1 << 24).await;
-        for number in 0..=MOST {
+        for number in 0..=MAX_FILES {
             let columns: ColumnNames = format!("id,c{number}").parse().unwrap();
             kept.derived(Format::Parquet, Some(&columns)).await.unwrap();
         }
-        assert_eq!(made(dir.path()), MOST);
+        assert_eq!(made(dir.path()), MAX_FILES);
         let (_store, kept) = snapshot(None, 0).await;
         let failure = kept.derived(Format::Parquet, None).await.unwrap_err();
         assert!(failure.hint.contains("`dir`"), "{failure:?}");

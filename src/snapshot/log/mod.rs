@@ -187,7 +187,12 @@ impl Log {
         self.shared.lock().tiers.held_alone()
     }
 
-    /// Creates a file for bytes that are made of the log; returns `None` where the log is in memory alone.
+    /// Returns true where the records are written to files.
+    pub(super) fn is_durable(&self) -> bool {
+        self.shared.storage.is_durable()
+    }
+
+    /// Creates a file for bytes that are made of the log; returns `None` where the log is in memory alone. Blocks.
     pub(super) fn create_derived(&self) -> io::Result<Option<DerivedFile>> {
         self.shared.storage.create_derived()
     }
