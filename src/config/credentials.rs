@@ -30,7 +30,7 @@ pub enum MemberChoice {
     Page,
 }
 
-/// One of the credentials of a request.
+/// Secret or token with its place in a request.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// A secret of the configuration.

@@ -57,20 +57,21 @@ impl RequestAuthor {
             _ => return failure,
         };
         let credentials = &client.upstream().credentials;
+        let member = client.refused_member();
+        let key = member.map_or_else(|| "credentials".to_owned(), |member| format!("credentials.pool[{member}]"));
         let hint = match status.as_u16() {
-            401 | 403 if credentials.tokens().next().is_some() => {
-                "the upstream refuses the token that was granted: check what it is granted for (scope, audience) in credentials.token.params, and its place in credentials.token.put"
-            }
+            401 | 403 if credentials.tokens().next().is_some() => format!(
+                "the upstream refuses the token that was granted: check what it is granted for (scope, audience) in {key}.token.params, and its place in {key}.token.put"
+            ),
             401 | 403 if !credentials.are_passed() => {
-                "the upstream refuses the secret of `credentials`: check it, its place and its rights"
+                format!("the upstream refuses the secret of {key}: check the secret, its place and its rights")
             }
             _ => return Failure { fault: fault(*status), ..failure },
         };
-        let Some(member) = client.refused_member() else {
-            return Failure { fault: fault(*status), hint: hint.to_owned(), ..failure };
+        let message = match member {
+            Some(_) => format!("{} (requested with {key})", failure.message),
+            None => failure.message,
         };
-        let message = format!("{} (requested with credentials.pool[{member}])", failure.message);
-        let hint = hint.replacen("`credentials`", &format!("credentials.pool[{member}]"), 1);
         Failure { fault: fault(*status), message, hint, ..failure }
     }
 }

@@ -114,7 +114,10 @@ impl Client {
         Box::pin(async {
             let (_, permit) = self.permit(page, Some(other)).await;
             let answered = self.send_page_as(other, permit, page).await?;
-            if line.after_refusal(other, answered.1.status()).is_none() {
+            let status = answered.1.status();
+            line.after_refusal(other, status);
+            // Any other refusal or failure says nothing of the first member's secret.
+            if status.is_success() || status.is_redirection() {
                 line.hold_refused(member);
             }
             Ok(answered)

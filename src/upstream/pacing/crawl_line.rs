@@ -74,8 +74,8 @@ impl CrawlLine {
         self.kept.is_none() && self.governors.len() > 1 && self.governors.iter().any(is_ready)
     }
 
-    /// Notes how a page with this member's credentials was answered. Returns another member to request it with: where it was refused by 401, of a
-    /// crawl that is kept to none.
+    /// Notes a refusal (401, 403) of a page with this member's credentials. Returns another member for one more request after a 401, unless the
+    /// crawl is kept to one member.
     pub(in crate::upstream) fn after_refusal(&self, member: usize, status: StatusCode) -> Option<usize> {
         let is_refusal = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         if !is_refusal || self.governors.len() == 1 {

@@ -139,7 +139,7 @@ impl SharedGovernor {
     pub(super) fn hold_refused(self: &Arc<Self>, member: usize) {
         if self.prospect().wait < REFUSED_FOR / 2 {
             tracing::warn!(
-                "{}: the upstream refuses credentials.pool[{member}] with 401, and no other one: it is held for a minute; check its secret",
+                "{}: the upstream refuses credentials.pool[{member}] with 401, and accepts another member: the member is held for a minute; check its secret",
                 self.origin
             );
         }

@@ -29,9 +29,9 @@ pub(super) enum TokenErrorCause {
     Secret,
     /// The file that keeps the refresh token.
     Keep,
-    /// Its content.
+    /// Content of that file.
     KeepDamaged,
-    /// Its lock, which another process has.
+    /// Lock of that file, which another process holds.
     KeepHeld,
 }
 

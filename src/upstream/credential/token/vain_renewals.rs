@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use super::PAUSE;
 
-/// Most renewals in vain, each by another path, within [`PAUSE`].
-const MOST: usize = 5;
+/// Number of paths with a renewal in vain within [`PAUSE`] from which on no path may renew.
+const MAX_PATHS: usize = 5;
 
-/// Paths with the times of their last renewal in vain; at most [`MOST`] of them forbid another one.
+/// Paths whose last renewal was in vain, each with its time.
 #[derive(Debug, Default)]
 pub(super) struct VainRenewals {
     by_path: HashMap<String, Instant>,
@@ -20,7 +20,7 @@ impl VainRenewals {
     /// left a token that is at most [`PAUSE`] old.
     pub(super) fn forbid(&mut self, path: &str, now: Instant) -> bool {
         self.by_path.retain(|_, at| now.duration_since(*at) < PAUSE);
-        self.by_path.len() >= MOST || self.by_path.contains_key(path)
+        self.by_path.len() >= MAX_PATHS || self.by_path.contains_key(path)
     }
 
     pub(super) fn add(&mut self, path: &str, now: Instant) {
