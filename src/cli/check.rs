@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use http::Method;
 
 use super::Exit;
-use super::absent_secrets::{ABSENT, SecretsOrNone};
 use super::check_files::{self, FileFlaw};
 use super::reload::list;
-use crate::config::{AdminActions, Collection, Config, ConfigDifference, Credential, Grant, TokenSettings, Upstream};
+use crate::config::optional_secrets::OptionalSecrets;
+use crate::config::{
+    AdminActions, Collection, Config, ConfigDifference, Credential, Grant, Machine, TokenSettings, Upstream,
+};
 
 const EXAMPLES: &str = "Examples:
   unpage check unpage.toml
@@ -30,7 +32,7 @@ pub(super) struct CheckArguments {
 
 pub(super) fn run(arguments: &CheckArguments) -> Exit {
     let Some(file) = arguments.file.as_ref().or(arguments.config.as_ref()) else { return Exit::Usage };
-    let secrets = SecretsOrNone::default();
+    let secrets = OptionalSecrets::of(&Machine);
     match Config::load_with(file, &secrets) {
         Ok(config) => {
             let (mut absent, mut is_wrong) = (secrets.absent(), false);
@@ -59,7 +61,7 @@ pub(super) fn run(arguments: &CheckArguments) -> Exit {
                 eprintln!("{}: verdict: {}", collection.path, collection.pagination.best_verdict());
             }
             if let Some(running) = &arguments.diff {
-                match Config::load_with(running, &SecretsOrNone::default()) {
+                match Config::load_with(running, &OptionalSecrets::of(&Machine)) {
                     Ok(running) => tell_difference(&running.difference(&config)),
                     Err(mistakes) => {
                         eprintln!("{mistakes}");
@@ -128,7 +130,8 @@ fn pool(upstream: &Upstream) -> Vec<String> {
     let texts = upstream.credentials.members.iter().map(|member| member.iter().map(Credential::identity).collect());
     let texts: Vec<Vec<_>> = texts.collect();
     let same = |at: usize| Some((texts[..at].iter().position(|text| *text == texts[at])?, at));
-    let twice = (0..texts.len()).filter_map(same).find(|(at, _)| texts[*at].iter().all(|text| text != ABSENT));
+    let twice =
+        (0..texts.len()).filter_map(same).find(|(at, _)| texts[*at].iter().all(|text| text != OptionalSecrets::ABSENT));
     let twice = twice.map(|(one, other)| {
         format!("credentials.pool[{one}] and credentials.pool[{other}] have one secret: its budget is asked for twice")
     });

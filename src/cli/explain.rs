@@ -5,10 +5,10 @@ use std::io::Write as _;
 
 use url::Url;
 
-use super::absent_secrets::SecretsOrNone;
 use super::crawl_args::CrawlArguments;
 use super::{Exit, logging};
-use crate::config::{ChosenBy, Collection, Credentials, SecretPlace, written};
+use crate::config::optional_secrets::OptionalSecrets;
+use crate::config::{ChosenBy, Collection, Credentials, Machine, SecretPlace, written};
 use crate::crawl::{Crawl, Parents};
 use crate::pagination::request::with_braces;
 use crate::pagination::{End, PageSize, Pagination};
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: ExplainArguments) -> Exit {
     logging::init("warn");
     let explained = arguments
         .target
-        .crawl_with(&SecretsOrNone::default())
+        .crawl_with(&OptionalSecrets::of(&Machine))
         .and_then(|(crawl, collection)| explain(&crawl, &collection));
     match explained {
         Ok(text) => match std::io::stdout().write_all(text.as_bytes()) {

@@ -1,6 +1,5 @@
 //! Command line: a file or folder for each command.
 
-mod absent_secrets;
 mod check;
 mod check_files;
 mod completions;

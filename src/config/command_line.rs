@@ -9,8 +9,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::completed_table::{complete, moved, text};
 use super::layers::Overlay;
 use super::mistake::{Mistake, Mistakes};
-use super::needed_secrets::{OrPlaceholder, concerning};
+use super::needed_secrets::concerning;
 use super::option_names::{below_collection, option, top_key};
+use super::optional_secrets::OptionalSecrets;
 use super::secrets::Secrets;
 use super::toml_text;
 #[cfg(feature = "cli")]
@@ -77,7 +78,7 @@ impl Options {
             Err(mistakes) => mistakes,
         };
         // Where this succeeds, all mistakes are at secrets.
-        let Ok((config, collection)) = self.read_with(file, &OrPlaceholder(secrets)) else {
+        let Ok((config, collection)) = self.read_with(file, &OptionalSecrets::of(secrets)) else {
             return Err(Mistakes { name, list });
         };
         let index = config.collections.iter().position(|other| Arc::ptr_eq(other, &collection)).unwrap_or_default();

@@ -18,6 +18,7 @@ mod mistake;
 mod needed_secrets;
 mod opened_state;
 mod option_names;
+pub(crate) mod optional_secrets;
 mod pace;
 mod pagination_key;
 mod pagination_text;

@@ -1,33 +1,10 @@
 //! Secrets of a command that reads one collection of a file: those of other collections may be absent.
 
-use std::path::Path;
-
 use toml::de::DeTable;
 
 use super::Config;
 use super::completed_table::text;
 use super::mistake::Mistake;
-use super::secrets::Secrets;
-
-/// Text in place of a secret that is absent.
-const PLACEHOLDER: &str = "absent";
-
-/// The secrets of another source, with a text in place of each one that is absent or empty.
-pub(super) struct OrPlaceholder<'a>(pub(super) &'a dyn Secrets);
-
-impl Secrets for OrPlaceholder<'_> {
-    fn env(&self, name: &str) -> Result<String, String> {
-        Ok(or_placeholder(self.0.env(name)))
-    }
-
-    fn file(&self, path: &Path) -> Result<String, String> {
-        Ok(or_placeholder(self.0.file(path)))
-    }
-}
-
-fn or_placeholder(read: Result<String, String>) -> String {
-    read.ok().filter(|text| !text.trim().is_empty()).unwrap_or_else(|| PLACEHOLDER.to_owned())
-}
 
 /// Returns the mistakes at options, at the collection with this index, at those of its parents, and at the upstreams of these.
 pub(super) fn concerning(mistakes: &[Mistake], file: &str, config: &Config, collection: usize) -> Vec<Mistake> {
