@@ -168,7 +168,11 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     .with_token(config.admin_token.as_ref().map(Secret::expose));
     let is_guarded =
         config.admin.is_some_and(|admin| AdminAccess::Guarded.suffices(admin, config.admin_token.as_ref()));
-    let says = if is_guarded { says.with_dashboard(dashboard.clone()) } else { says.for_anyone() };
+    let dashboard = is_guarded.then_some(dashboard);
+    let says = match &dashboard {
+        Some(dashboard) => says.with_dashboard(dashboard.clone()),
+        None => says.for_anyone(),
+    };
     for listener in &proxy {
         // Last on its line, for scripts that start with port 0.
         tracing::info!("listening on {}", listener.url());
@@ -252,18 +256,23 @@ fn raise_limit() {
 }
 
 /// Serves the operator's address; never returns.
-async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin: Admin, dashboard: Dashboard) {
+async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin: Admin, dashboard: Option<Dashboard>) {
     let Some(listener) = listener else { return std::future::pending().await };
     let url = listener.url();
-    match admin.has_dashboard() {
-        true => tracing::info!("dashboard at {url}/ and metrics at {url}/metrics"),
-        false => tracing::info!("metrics at {url}/metrics"),
+    match dashboard {
+        Some(_) => tracing::info!("dashboard at {url}/ and metrics at {url}/metrics"),
+        None => tracing::info!("metrics at {url}/metrics"),
     }
     let limits = ServerLimits { connections: Some(ADMIN_CONNECTIONS), ..ServerLimits::default() };
     let server = Server::new(ServerSettings { limits, hosts, ..ServerSettings::default() });
     let never = || std::future::pending();
     let workers = Workers::current();
-    tokio::join!(server.run(&workers, vec![listener], admin, never(), never()), dashboard.run());
+    let sampling = async {
+        if let Some(dashboard) = dashboard {
+            dashboard.run().await;
+        }
+    };
+    tokio::join!(server.run(&workers, vec![listener], admin, never(), never()), sampling);
 }
 
 fn configuration(arguments: &ServeArguments) -> Result<Config, Mistakes> {

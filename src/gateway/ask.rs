@@ -21,8 +21,7 @@ use crate::pagination::request::{RequestBody, decoded_name};
 use crate::pagination::{PageRequest, Pagination, Param, PartOrder};
 use crate::request::{EndWait, ParamNames, StreamOptions};
 use crate::response::BoxError;
-use crate::snapshot::cache_control::CallerIdentity;
-use crate::snapshot::{MemoryBudget, RequestSender, ShownRequest};
+use crate::snapshot::{MemoryBudget, ShownRequest};
 use crate::upstream::Client;
 
 /// A client's request for a stream, as far as it decides which crawl answers it.
@@ -153,11 +152,8 @@ impl StreamRequest {
         let names = query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty());
         let names: Vec<_> = names.map(|name| format!("{name}=…")).collect();
         let query = if names.is_empty() { String::new() } else { format!("?{}", names.join("&")) };
-        let sender = match self.caller.identity {
-            CallerIdentity::Known => RequestSender::Identified,
-            CallerIdentity::Unknown => RequestSender::Anyone,
-        };
-        ShownRequest { target: format!("{path}{query}"), has_address: self.has_address(), sender }
+        let (target, sender) = (format!("{path}{query}"), self.caller.identity);
+        ShownRequest { target, has_address: self.has_address(), sender }
     }
 
     /// Returns the crawl that fills a snapshot for this request.

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
 use crate::config::Scope;
 use crate::field_class::{FieldClass, FieldRules};
-use crate::snapshot::cache_control::CallerIdentity;
+use crate::snapshot::CallerIdentity;
 
 /// Caller of a crawl, by the fields that go with every page's request.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use crate::id::{CacheKey, SnapshotId};
 use crate::request::{Range, RangeSpec, SnapshotName, StreamOptions, View};
 use crate::response::Representation;
 use crate::server::network_of;
-use crate::snapshot::cache_control::CallerIdentity;
+use crate::snapshot::CallerIdentity;
 use crate::snapshot::{Retention, SessionBinding, Snapshot, SnapshotState, Store};
 
 /// A client's own name for a snapshot, and what it stood for when the request came.

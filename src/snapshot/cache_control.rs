@@ -2,19 +2,10 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::facts::Retention;
+use super::facts::{CallerIdentity, Retention};
 
 const NO_STORE: &str = "Cache-Control: no-store";
 const PRIVATE: &str = "Cache-Control: private";
-
-/// Identity of a caller, as the fields of its request tell it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallerIdentity {
-    /// A field may identify the caller, so that no other caller has its cache key: any that is not known to have another purpose.
-    Known,
-    /// No field does, or the collection is public.
-    Unknown,
-}
 
 /// Demand of an answer on its storage; the greater, the stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -133,11 +133,11 @@ fn evict(index: &SnapshotIndex, missing: u64, tier: FullTier) -> bool {
     freed > 0
 }
 
-/// Outcome of an operator's wish to drop a snapshot.
+/// Outcome of an operator's request to drop a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropOutcome {
     Dropped,
-    /// It is written or read.
+    /// The snapshot is being written or read.
     InUse,
     Unknown,
 }

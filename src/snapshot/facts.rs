@@ -51,15 +51,16 @@ pub struct ShownRequest {
     pub target: String,
     /// True where a GET can ask for the snapshot by its id.
     pub has_address: bool,
-    pub sender: RequestSender,
+    pub sender: CallerIdentity,
 }
 
-/// Sender of a request, as its header fields tell.
+/// Identity of a caller, as the fields of its request tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestSender {
-    Anyone,
-    /// Fields that identify it are part of its cache key.
-    Identified,
+pub enum CallerIdentity {
+    /// A field may identify the caller, so that no other caller has its cache key: any that is not known to have another purpose.
+    Known,
+    /// No field does, or the collection is public.
+    Unknown,
 }
 
 /// Permission to write a snapshot to files.

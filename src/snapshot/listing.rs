@@ -20,7 +20,7 @@ pub struct SnapshotListing {
     pub consistency: Option<&'static str>,
     /// Verdict of a complete snapshot, failure of a broken one.
     pub end: Option<String>,
-    /// Request that it answers; `None` if it has not been opened since the start.
+    /// Request that the snapshot answers; `None` if no request has opened the snapshot since the start.
     pub request: Option<ShownRequest>,
     pub is_stored: bool,
     pub records: u64,

@@ -30,7 +30,7 @@ pub use cache_stats::CacheStats;
 pub use derivation::{DerivedBytes, DerivedReader, in_memory};
 pub use digest::{Digest, RunningDigest};
 pub use expiry_and_eviction::DropOutcome;
-pub use facts::{Birth, FileStorage, RequestSender, Retention, SavedCrawl, ShownRequest, SnapshotFacts};
+pub use facts::{Birth, CallerIdentity, FileStorage, Retention, SavedCrawl, ShownRequest, SnapshotFacts};
 pub use leader::FlightLeader;
 pub use listing::SnapshotListing;
 pub use log::{

@@ -21,7 +21,7 @@ pub struct Snapshot {
     id: SnapshotId,
     key: CacheKey,
     facts: SnapshotFacts,
-    /// None until it is told.
+    /// None before a request has opened the snapshot in this process.
     request: Option<ShownRequest>,
     log: Log,
     usage: UpstreamUsage,

@@ -20,8 +20,8 @@ use crate::upstream::Governors;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Service that answers `/healthz` and `/readyz`, and, only with the token where there is one, `/metrics`, `/snapshots` and the dashboard; the
-/// latter two never for anyone.
+/// Service of the operator's address: `/healthz` and `/readyz` for every client; `/metrics`, `/snapshots` and the dashboard with the token, if
+/// one is configured. Without a token off loopback, `/snapshots` and the dashboard are refused.
 #[derive(Clone, Debug)]
 pub struct Admin {
     metrics: Metrics,
@@ -33,9 +33,9 @@ pub struct Admin {
 /// Clients that reach the operator's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AdminReaders {
-    /// Those of this machine, or with the token.
+    /// Clients on this machine, or with the token.
     Operator,
-    /// Those of other machines, without a token. What others have asked for, and what upstreams have answered, is not theirs.
+    /// Clients on other machines, without a token: they must not read requests of others or messages of upstreams.
     Anyone,
 }
 
@@ -70,10 +70,6 @@ impl Admin {
         Self { dashboard: None, readers: AdminReaders::Anyone, ..self }
     }
 
-    pub fn has_dashboard(&self) -> bool {
-        self.dashboard.is_some()
-    }
-
     /// Asks for this token at all paths but `/healthz` and `/readyz`, whose probes have none.
     #[must_use]
     pub fn with_token(self, token: Option<&str>) -> Self {
@@ -93,7 +89,7 @@ impl Admin {
         let mut response = match *method {
             _ if is_hidden => hidden(),
             Method::GET | Method::HEAD => self.get(path, headers),
-            _ => self.post(method, path, headers, shown),
+            _ => self.other_method(method, path, headers, shown),
         };
         if method == Method::HEAD {
             *response.body_mut() = empty();
@@ -125,7 +121,13 @@ impl Admin {
     }
 
     /// Answers a request by another method: an action of the dashboard, or a refusal.
-    fn post(&self, method: &Method, path: &str, headers: &HeaderMap, token: Option<ShownToken>) -> Response<Body> {
+    fn other_method(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        token: Option<ShownToken>,
+    ) -> Response<Body> {
         let dashboard = self.dashboard.as_ref().filter(|_| method == Method::POST);
         let done = dashboard.and_then(|dashboard| dashboard.post(path, headers, token));
         done.unwrap_or_else(|| match self.get(path, headers).status() {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::id::SnapshotId;
 use crate::server::HostList;
-use crate::snapshot::{RequestSender, ShownRequest};
+use crate::snapshot::CallerIdentity;
+use crate::snapshot::ShownRequest;
 
 /// Maker of commands for the proxy.
 #[derive(Clone, Debug)]
@@ -29,8 +30,8 @@ impl CurlCommands {
         }
         let mark = if request.target.contains('?') { '&' } else { '?' };
         let field = match request.sender {
-            RequestSender::Anyone => "",
-            RequestSender::Identified => " -H 'Authorization: …'",
+            CallerIdentity::Unknown => "",
+            CallerIdentity::Known => " -H 'Authorization: …'",
         };
         let file = file_name(&request.target, id);
         let url = self.url(&format!("{}{mark}{}={id}", request.target, self.param));
@@ -116,18 +117,18 @@ mod tests {
             param: "_snapshot".to_owned(),
         };
         let request = |target: &str, sender| ShownRequest { target: target.to_owned(), has_address: true, sender };
-        let command = proxy("http://127.0.0.1:8080")
-            .resume(id, &request("/a/x';$(rm)\u{202e}\u{7}é?q=…", RequestSender::Identified));
+        let command =
+            proxy("http://127.0.0.1:8080").resume(id, &request("/a/x';$(rm)\u{202e}\u{7}é?q=…", CallerIdentity::Known));
         let expected = format!(
             r"curl -f -g -C - -o xrm-{mark}.ndjson -H 'Authorization: …' 'http://127.0.0.1:8080/a/x'\'';$(rm)%E2%80%AE%07%C3%A9?q=…&_snapshot={id}'"
         );
         assert_eq!(command, Some(expected));
-        let command = proxy("unix:/run/it's.sock").resume(id, &request("/", RequestSender::Anyone));
+        let command = proxy("unix:/run/it's.sock").resume(id, &request("/", CallerIdentity::Unknown));
         let expected = format!(
             r"curl -f -g -C - -o records-{mark}.ndjson --unix-socket '/run/it'\''s.sock' 'http://localhost/?_snapshot={id}'"
         );
         assert_eq!(command, Some(expected));
-        let unnamed = ShownRequest { has_address: false, ..request("/", RequestSender::Anyone) };
+        let unnamed = ShownRequest { has_address: false, ..request("/", CallerIdentity::Unknown) };
         assert_eq!(proxy("http://a").resume(id, &unnamed), None);
     }
 

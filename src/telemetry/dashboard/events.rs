@@ -63,9 +63,8 @@ impl EventHub {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             return response;
         };
-        let mut newest = self.newest.subscribe();
-        // Sections from before this viewer may be old: it waits for the next ones.
-        newest.mark_unchanged();
+        // A new receiver has seen the present sections, which may be old: it waits for the next ones.
+        let newest = self.newest.subscribe();
         let viewer = Viewer { newest, seen: Arc::default(), _place: place };
         // Sent at once, so that the browser knows that the stream is open.
         let first = stream::iter([Ok(Frame::data(Bytes::from_static(b"retry: 5000\n\n")))]);

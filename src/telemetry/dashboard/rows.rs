@@ -10,7 +10,7 @@ use super::waits::{first_wait, upstream_wait};
 use crate::config::{Collection, written};
 use crate::gateway::{CrawlTable, ListedCrawl, ListedFailure};
 use crate::id::SnapshotId;
-use crate::snapshot::{MemoryBudget, SnapshotListing};
+use crate::snapshot::{MemoryBudget, Retention, SnapshotListing};
 use crate::upstream::{Traffic, origin_of};
 
 /// Crawl under way.
@@ -178,7 +178,9 @@ impl CrawlRow {
                 (false, _) => traffic.filter(|_| usage.waiting > 0).map(upstream_wait),
             };
             row.snapshot = Some(opened.snapshot.id());
-            row.curl = curl.resume(opened.snapshot.id(), &crawl.request);
+            // A snapshot that must not be stored is found by no id.
+            let has_id = opened.snapshot.retention() != Retention::Transient;
+            row.curl = has_id.then(|| curl.resume(opened.snapshot.id(), &crawl.request)).flatten();
         }
         row
     }

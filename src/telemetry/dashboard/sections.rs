@@ -98,7 +98,7 @@ fn figures(figures: &Figures) -> String {
 }
 
 fn crawl(row: &CrawlRow, actions: AdminActions, html: &mut Row<'_>) {
-    html.begin(row.number, if row.waits.is_some() { "held" } else { "" });
+    html.begin(row.number);
     html.cell(|html| {
         address(&row.collection, Some(&row.address), html);
         if let Some(waits) = &row.waits {
@@ -132,7 +132,7 @@ fn upstream(row: &UpstreamRow, html: &mut Row<'_>) {
         UpstreamHealth::Troubled => ("bad", "troubled"),
         UpstreamHealth::Held => ("warn", "held"),
     };
-    html.begin(&row.origin, "");
+    html.begin(&row.origin);
     html.cell(|html| {
         html.raw("<i class=\"").raw(class).raw("\" title=\"").raw(health).raw("\"></i>");
         html.raw("<bdi>").text(&row.origin).raw("</bdi>");
@@ -175,7 +175,7 @@ fn upstream(row: &UpstreamRow, html: &mut Row<'_>) {
 }
 
 fn snapshot(row: &SnapshotRow, actions: AdminActions, html: &mut Row<'_>) {
-    html.begin(row.id, "");
+    html.begin(row.id);
     html.cell(|html| address(&row.collection, row.address.as_deref(), html));
     html.cell(|html| {
         let class = match row.state {
@@ -213,7 +213,7 @@ fn snapshot(row: &SnapshotRow, actions: AdminActions, html: &mut Row<'_>) {
 }
 
 fn failure(row: &FailureRow, html: &mut Row<'_>) {
-    html.begin("", "");
+    html.begin("");
     html.cell(|html| {
         html.text(ago(row.age_seconds));
         if row.count > 1 {
@@ -233,7 +233,7 @@ fn failure(row: &FailureRow, html: &mut Row<'_>) {
 }
 
 fn collection(row: &CollectionRow, html: &mut Row<'_>) {
-    html.begin(&row.path, "");
+    html.begin(&row.path);
     html.cell(|html| {
         html.raw("<code>").text(&row.path).raw("</code>");
     });

@@ -7,7 +7,7 @@ use super::markup::{Markup, count};
 /// Most rows of a table.
 const ROWS: usize = 200;
 
-/// TableColumns of a table; those that begin with `#` have numbers.
+/// Columns of a table; a name that begins with `#` is a column of numbers.
 pub(super) type TableColumns = &'static [&'static str];
 
 /// Makes a table, or says that there are no rows.
@@ -45,8 +45,8 @@ pub(super) struct Row<'a> {
 
 impl Row<'_> {
     /// Begins the row; equal keys of two versions of a table are the same row.
-    pub(super) fn begin(&mut self, key: impl Display, class: &'static str) {
-        self.html.raw("<tr class=\"").raw(class).raw("\" data-key=\"").text(key).raw("\">");
+    pub(super) fn begin(&mut self, key: impl Display) {
+        self.html.raw("<tr data-key=\"").text(key).raw("\">");
     }
 
     /// Adds the cell of the next column.
