@@ -53,8 +53,9 @@ pub(super) async fn run(arguments: HealthArguments) -> Exit {
 }
 
 async fn ask(url: &Url) -> Result<StatusCode, Box<dyn std::error::Error>> {
-    let addresses = url.socket_addrs(|| None)?;
-    let stream = TcpStream::connect(addresses.as_slice()).await?;
+    // With the brackets of an IPv6 address. The name is resolved beside the timer.
+    let host = url.host_str().unwrap_or_default();
+    let stream = TcpStream::connect(format!("{host}:{}", url.port_or_known_default().unwrap_or(80))).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let mut request = Request::get(&url[url::Position::BeforePath..]).body(Empty::<Bytes>::new())?;
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];

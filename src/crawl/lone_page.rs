@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::Crawl;
 use super::whole_page::whole;
-use crate::pagination::{Advance, Encode, Offset, PageNumber, Pagination, Param, Style};
+use crate::pagination::{Advance, Encode, Offset, PageNumber, Pagination, Param, Style, detect};
 
 /// Returns the paginations by number that the API shows to understand: page 2 has records of its own, and page 1 exactly these; or the offset of
 /// the last record has that one alone. An empty page behind shows nothing: the parameter may be a filter, or need a login. An API that ignores the parameter answers with the same page.
@@ -45,6 +45,5 @@ async fn asked(crawl: &Crawl, lone: &Pagination, param: &str, number: usize) -> 
 
 fn records(lone: &Pagination, page: &[u8]) -> Option<Vec<Value>> {
     let page: Value = serde_json::from_slice(page).ok()?;
-    let path = lone.records.paths.first()?.split_at_each().0;
-    path.of_value(&page)?.as_array().cloned()
+    Some(detect::elements(lone.records.paths.first()?, &page)?.into_iter().cloned().collect())
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::ask::StreamRequest;
@@ -58,7 +59,7 @@ pub struct OpenedCrawl {
 struct RecognisedPagination {
     /// URL of the upstream that showed it: a reload may give the collection another one.
     upstream: Url,
-    /// Its keys as TOML.
+    /// Keys of the pagination as TOML.
     keys: String,
 }
 
@@ -129,10 +130,10 @@ impl ListedCrawl {
 impl CrawlEntry {
     /// Removes the entry behind the crawl's work, once the seal, by which a failure is known, has been stored: in a task of its own, which is
     /// small where the future of the work is large.
-    pub(super) fn end(self) {
+    pub(super) fn end(self, tasks: &TaskTracker) {
         let snapshot = self.crawl.opened().map(|opened| Arc::clone(&opened.snapshot));
         if let Some(snapshot) = snapshot.filter(|snapshot| matches!(snapshot.state(), SnapshotState::Running)) {
-            tokio::spawn(async move {
+            tasks.spawn(async move {
                 snapshot.log().ended().await;
                 drop(self);
             });

@@ -7,17 +7,17 @@ use parking_lot::Mutex;
 
 use crate::error::Failure;
 
-/// Most failures that are kept.
-const MOST: usize = 50;
+/// Largest number of failures that are kept.
+const MAX_FAILURES: usize = 50;
 
-/// Failures in memory, at most 50; equal ones of a collection are one.
+/// Newest failures, at most [`MAX_FAILURES`]; equal failures of a collection are one entry.
 #[derive(Debug, Default)]
 pub(super) struct FailureLog(Mutex<VecDeque<ListedFailure>>);
 
 /// Failure of one crawl, or of several that failed alike.
 #[derive(Clone, Debug)]
 pub struct ListedFailure {
-    /// Time of the newest one.
+    /// Time of the newest of them.
     pub at: SystemTime,
     /// Number of equal failures.
     pub count: u64,
@@ -44,7 +44,7 @@ impl FailureLog {
         let earlier = list.iter().position(is_equal).and_then(|at| list.remove(at));
         let count = earlier.map_or(0, |earlier| earlier.count) + new.count;
         list.push_front(ListedFailure { count, ..new });
-        list.truncate(MOST);
+        list.truncate(MAX_FAILURES);
     }
 
     /// Returns the failures, the newest first.
@@ -76,6 +76,6 @@ mod tests {
         let list: Vec<_> = log.list().into_iter().map(|listed| (listed.failure.message, listed.count)).collect();
         assert_eq!(list, [("first".to_owned(), 2), ("second".to_owned(), 1)]);
         (0..60).for_each(|number| add(&number.to_string()));
-        assert_eq!((log.list().len(), log.list()[0].failure.message.as_str()), (MOST, "59"));
+        assert_eq!((log.list().len(), log.list()[0].failure.message.as_str()), (MAX_FAILURES, "59"));
     }
 }

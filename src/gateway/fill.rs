@@ -31,7 +31,8 @@ const WINDOW: u64 = 1 << 20;
 /// Longest interval between two runs of the maintenance of snapshots.
 const MAINTENANCE: Duration = Duration::from_secs(2);
 
-/// Shortest time that a snapshot waits for its first reader, whose response is being built.
+/// Shortest time that a snapshot waits for its first reader, whose response is being built: a response that takes longer finds its crawl given
+/// up where `linger` is 0.
 const FIRST_READER: Duration = Duration::from_secs(1);
 
 /// Value of `Retry-After` for a snapshot that could not be read, in seconds.
@@ -59,7 +60,7 @@ impl CacheFill {
         let entry = self.table.enter(&request, stop.clone());
         self.spawn_until(stop, async move {
             fill.open(lead, &request, keys, &entry).await;
-            entry.end();
+            entry.end(&fill.tasks);
         });
     }
 
@@ -75,7 +76,7 @@ impl CacheFill {
         let entry = self.table.enter(&request, stop.clone());
         self.spawn_until(stop, async move {
             fill.reopen(lead, id, purpose, &request, &entry).await;
-            entry.end();
+            entry.end(&fill.tasks);
         });
     }
 

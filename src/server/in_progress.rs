@@ -1,6 +1,5 @@
 //! Number of requests in progress.
 
-/// Number of requests in progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InProgress {
     pub all: usize,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// Upper bounds of the buckets for the time to the first byte, in seconds.
 const FIRST_RECORD: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 60.0];
 
-/// The same for the life of a stream, which may be hours.
+/// Upper bounds of the buckets for the life of a stream, in seconds; a stream may last hours.
 const LIFE: [f64; 7] = [1.0, 10.0, 60.0, 300.0, 1800.0, 7200.0, 21600.0];
 
 /// End of a stream as its client sees it.
@@ -28,7 +28,7 @@ enum ObservedEnd {
 pub(super) struct StreamMetrics {
     pub(super) first_record: Histogram,
     pub(super) seconds: Histogram,
-    ended: [AtomicU64; ObservedEnd::ALL.len()],
+    ended: [AtomicU64; ObservedEnd::LABELS.len()],
 }
 
 /// A stream from the head of its request on, counted with its end when it is dropped.
@@ -41,8 +41,8 @@ pub(super) struct ObservedStream {
 }
 
 impl ObservedEnd {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Complete, "complete"), (Self::Broken, "broken"), (Self::Gone, "gone")];
+    /// Labels in the order of the variants.
+    const LABELS: [&'static str; 3] = ["complete", "broken", "gone"];
 }
 
 impl Default for StreamMetrics {
@@ -54,10 +54,7 @@ impl Default for StreamMetrics {
 impl StreamMetrics {
     /// Returns the label of each end and its number of streams.
     pub(super) fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        ObservedEnd::ALL
-            .iter()
-            .map(|(_, label)| *label)
-            .zip(self.ended.iter().map(|count| count.load(Ordering::Relaxed)))
+        ObservedEnd::LABELS.into_iter().zip(self.ended.iter().map(|count| count.load(Ordering::Relaxed)))
     }
 }
 
@@ -85,8 +82,6 @@ impl ObservedStream {
 impl Drop for ObservedStream {
     fn drop(&mut self) {
         self.metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
-        if let Some(at) = ObservedEnd::ALL.iter().position(|(end, _)| *end == self.end) {
-            self.metrics.ended[at].fetch_add(1, Ordering::Relaxed);
-        }
+        self.metrics.ended[self.end as usize].fetch_add(1, Ordering::Relaxed);
     }
 }

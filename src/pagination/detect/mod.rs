@@ -29,6 +29,7 @@ use self::first_page::{AmbiguousCounts, FirstPage, RecordsPlace, query_of};
 use self::next_pointer::{Pointer, PointerValue, is_same_url};
 pub use self::page_outline::{Sketch, outline};
 pub(in crate::pagination) use self::path_number::{PathNumber, segments};
+pub(crate) use self::record_array::elements;
 pub use self::record_array::{arrays, begins_elsewhere, records_path};
 use super::envelope_names::paging_objects;
 use super::link_header_parser::{Link, links};
@@ -126,16 +127,6 @@ fn around(
     let lone = single_page::lone(&answer, &pointers).filter(|_| doubt.is_none());
     candidates.extend(lone.as_ref().and_then(|lone| single_page::shown(&answer, lone)));
     Detection { candidates, lone, records: answer.count, seen }
-}
-
-/// Records in an array of the page.
-pub(crate) fn elements<'p>(records: &Path, page: &'p Value) -> Option<Vec<&'p Value>> {
-    let (array, within) = records.split_at_each();
-    let elements = array.of_value(page)?.as_array()?.iter();
-    match within {
-        Some(within) => elements.map(|element| within.of_value(element)).collect(),
-        None => Some(elements.collect()),
-    }
 }
 
 /// The live pointer to a next page in an answer from `url`, independently of the configured pagination, as a phrase. Names that are

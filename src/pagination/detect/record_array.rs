@@ -191,12 +191,20 @@ fn found(page: &Value) -> Vec<ArrayCandidate<'_>> {
     found
 }
 
+/// Returns the records in an array of the page; none if an element has none.
+pub(crate) fn elements<'p>(records: &Path, page: &'p Value) -> Option<Vec<&'p Value>> {
+    let (array, within) = records.split_at_each();
+    let elements = array.of_value(page)?.as_array()?.iter();
+    match within {
+        Some(within) => elements.map(|element| within.of_value(element)).collect(),
+        None => Some(elements.collect()),
+    }
+}
+
 /// Returns true if the second page begins with a record that the first one, which has several, has not.
 pub fn begins_elsewhere(records: &Path, first: &[u8], second: &[u8]) -> bool {
-    let read = |page: &[u8]| -> Option<Vec<Value>> {
-        let page: Value = serde_json::from_slice(page).ok()?;
-        records.split_at_each().0.of_value(&page)?.as_array().cloned()
-    };
+    let read = |page: &[u8]| serde_json::from_slice::<Value>(page).ok();
     let (Some(first), Some(second)) = (read(first), read(second)) else { return false };
+    let (Some(first), Some(second)) = (elements(records, &first), elements(records, &second)) else { return false };
     first.len() > 1 && second.first().is_some_and(|record| !first.contains(record))
 }
