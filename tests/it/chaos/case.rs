@@ -6,6 +6,7 @@ use http::Method;
 use toml::{Table, Value};
 use unpage::demo::{Total, configuration, scattered};
 
+use super::form::Form;
 use super::trouble::{Lie, Trouble};
 use crate::codings::{ENCODERS, Encoder};
 use crate::proxy::RETRY;
@@ -30,6 +31,7 @@ pub(super) struct Case {
     /// Version of HTTP between proxy and upstream.
     pub(super) upstream: &'static str,
     pub(super) client: Client,
+    pub(super) form: Form,
 }
 
 /// One collection of the demo.
@@ -88,6 +90,7 @@ impl Case {
             framing: dice.pick(&[None, None, Some(Framing::Length), Some(Framing::Chunked), Some(Framing::Close)]),
             upstream: dice.pick(&["1.1", "1.1", "2"]),
             client: dice.pick(&[Client::Http1, Client::Http2]),
+            form: Form::of(seed),
         };
         if trouble.is_quick() && !dialect.repairs && dice.roll(8) == 0 && case.dialect.records().is_some() {
             (case.client, case.upstream) = (Client::Fetch, "1.1");
@@ -183,10 +186,10 @@ fn text<'a>(table: &'a Value, key: &str) -> &'a str {
 
 impl std::fmt::Debug for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { seed, dialect, records, page, trouble, at, width, framing, upstream, client, .. } = self;
+        let Self { seed, dialect, records, page, trouble, at, width, framing, upstream, client, form, .. } = self;
         let (coding, total) = (self.coding.map_or("none", |(name, _)| name), self.total());
         write!(f, "UNPAGE_SEED={seed}: {}{}: ", dialect.path, if dialect.repairs { " (repair)" } else { "" })?;
         write!(f, "{records} orders by {page}, total {total:?}, {trouble:?} at order {at}, width {width}, ")?;
-        write!(f, "coding {coding}, framing {framing:?}, HTTP/{upstream}, {client:?}")
+        write!(f, "coding {coding}, framing {framing:?}, HTTP/{upstream}, {client:?}, {}", form.name)
     }
 }

@@ -8,14 +8,15 @@ use serde_json::Value;
 use unpage::pagination::Consistency;
 
 use super::case::Case;
+use super::form::Form;
 use crate::client::Received;
-use crate::streams::orders;
 
 /// End of a stream as its client sees it.
 pub(super) struct End {
     /// The verdict's word of a clean end; none of a visible break.
     word: Option<String>,
-    lines: String,
+    /// Records as a reader of the format gives them; none where it refuses the body.
+    records: Option<Vec<String>>,
     said: String,
 }
 
@@ -31,38 +32,57 @@ pub(super) struct Tally {
 }
 
 impl End {
-    /// End of a response with an end marker.
-    pub(super) fn of_stream(received: &Received) -> Self {
-        let text = String::from_utf8_lossy(&received.body).into_owned();
+    /// End of a response with an end marker, or with a verdict in a field.
+    pub(super) fn of_stream(form: Form, received: &Received) -> Self {
         if received.head.status != 200 {
-            return Self { word: None, lines: String::new(), said: text };
+            let said = String::from_utf8_lossy(&received.body).into_owned();
+            return Self { word: None, records: None, said };
         }
+        let (body, word, said) = if form.is_ndjson() { Self::of_marker(received) } else { Self::of_field(received) };
+        let word = word.filter(|_| received.broken.is_none());
+        assert!(word.is_some() || received.broken.is_some(), "a clean end without a verdict: {said}");
+        Self { word, records: form.read(&body), said }
+    }
+
+    fn of_marker(received: &Received) -> (Vec<u8>, Option<String>, String) {
+        let text = String::from_utf8_lossy(&received.body).into_owned();
         let (lines, marker) = match text.trim_end().rsplit_once('\n') {
             Some((lines, marker)) => (format!("{lines}\n"), marker.to_owned()),
             None => (String::new(), text.trim_end().to_owned()),
         };
         let marker: Value = serde_json::from_str(&marker).unwrap_or_default();
         let word = marker["_unpage"]["verdict"]["consistency"].as_str().map(ToOwned::to_owned);
-        let word = word.filter(|_| received.broken.is_none());
-        assert!(word.is_some() || received.broken.is_some(), "a clean end without a verdict: {marker}");
-        Self { word, lines, said: marker.to_string() }
+        // The marker of a broken stream stands behind a line that is no JSON.
+        let body = if received.broken.is_some() { Vec::new() } else { lines.into_bytes() };
+        (body, word, marker.to_string())
     }
 
-    /// End of a `fetch`.
-    pub(super) fn of_fetch(output: &Output) -> Self {
+    fn of_field(received: &Received) -> (Vec<u8>, Option<String>, String) {
+        let head = received.header("unpage-verdict");
+        let trailer = received.trailers.get("unpage-verdict").map(|value| value.to_str().unwrap());
+        let said = head.or(trailer).unwrap_or_default().to_owned();
+        let word = said.split(';').next().filter(|word| !word.is_empty()).map(ToOwned::to_owned);
+        (received.body.clone(), word, said)
+    }
+
+    /// End of a `fetch`, which left this body.
+    pub(super) fn of_fetch(form: Form, output: &Output, body: &[u8]) -> Self {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let lines = String::from_utf8_lossy(&output.stdout).into_owned();
         let word = |word: &&str| said.contains(&format!("; {word}: "));
         let word = Consistency::WORDS.into_iter().find(word).filter(|_| output.status.success());
         assert_eq!(output.status.success(), word.is_some(), "{said}");
-        Self { word: word.map(ToOwned::to_owned), lines, said }
+        let records = if body.is_empty() && word.is_none() { None } else { form.read(body) };
+        Self { word: word.map(ToOwned::to_owned), records, said }
     }
 }
 
 impl Tally {
     pub(super) fn judge(&mut self, case: &Case, end: &End) {
-        let is_right = end.lines == orders(case.records);
+        let is_right = end.records.as_ref() == Some(&case.form.expected(case.records));
         let problem = match &end.word {
+            None if end.records.as_ref().is_some_and(|records| !records.is_empty()) => {
+                "breaks and can be read as whole"
+            }
             None if case.must_succeed() => "breaks although all of it can be read",
             None => return self.broken += 1,
             Some(word) if is_right => return *self.right.entry(word.clone()).or_default() += 1,
@@ -72,7 +92,7 @@ impl Tally {
             }
             Some(_) => return self.untold += 1,
         };
-        let count = end.lines.lines().count();
+        let count = end.records.as_ref().map_or(0, Vec::len);
         self.failures.push(format!("{case:?}\n  {problem}: {count} orders; {}", end.said.trim_end()));
     }
 

@@ -1,10 +1,11 @@
-//! Chaos: every dialect at every width, coding (of the upstream, of the stream), framing and client, before an upstream that fails or lies; and a judge of its own.
+//! Chaos: every dialect at every width, coding (of the upstream, of the stream), format, framing and client, before an upstream that fails or lies; and a judge of its own.
 //!
 //! A case follows from its seed alone. `UNPAGE_SEED=17` runs one, `UNPAGE_SEED=2000..4000` a range of them, `UNPAGE_LONG=1` runs many.
 
 #![allow(clippy::print_stdout, reason = "the numbers of outcomes are what the long form is read for")]
 
 mod case;
+mod form;
 mod judge;
 mod page;
 mod trouble;
@@ -68,25 +69,41 @@ async fn ended(case: &Case) -> End {
     let (scripted, quirks) = (case.clone(), Quirks { total: case.total(), ..Quirks::default() });
     let legacy = Legacy { max_page: case.page, default_page: case.page, quirks, ..Legacy::of(case.records) };
     let upstream = Upstream::serving(legacy, move |asked, answer| scripted.reply(asked, answer), None).await;
+    let form = case.form;
     if case.client == Client::Fetch {
-        let output = run(case.fetch_arguments(&upstream.url())).await;
-        return End::of_fetch(&output);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("orders");
+        let mut arguments = case.fetch_arguments(&upstream.url());
+        arguments.extend(["--format".into(), form.name.into()]);
+        if form.needs_all() {
+            arguments.extend(["--output".into(), file.to_str().unwrap().into()]);
+        }
+        let output = run(arguments).await;
+        let body = if form.needs_all() { std::fs::read(file).unwrap_or_default() } else { output.stdout.clone() };
+        return End::of_fetch(form, &output, &body);
     }
-    let proxy = Proxy::start(&case.config(&upstream.url())).await;
-    let (method, path) = (case.dialect.method.clone(), case.dialect.path);
+    let folder = tempfile::tempdir().unwrap();
+    // Parquet is made in a file.
+    let snapshots =
+        if form.needs_all() { format!("[snapshots]\ndir = {:?}\n\n", folder.path()) } else { String::new() };
+    let proxy = Proxy::start(&(snapshots + &case.config(&upstream.url()))).await;
+    let (path, accept) = match form.is_ndjson() {
+        true => (case.dialect.path.to_owned(), "application/x-ndjson;end=marker"),
+        false => (format!("{}?_format={}", case.dialect.path, form.name), "*/*"),
+    };
     let coding = ["identity", "gzip", "zstd"][(case.seed % 3) as usize];
-    let accept = "application/x-ndjson;end=marker";
-    let request = Request::builder().method(method).uri(path).header(header::ACCEPT, accept);
-    let request = request.header(header::ACCEPT_ENCODING, coding).body(Full::default());
+    let request = Request::builder().method(case.dialect.method.clone()).uri(path).header(header::ACCEPT, accept);
+    let request = request.header(header::ACCEPT_ENCODING, coding).header(header::TE, "trailers").body(Full::default());
     let version = if case.client == Client::Http2 { client::Version::Http2 } else { client::Version::Http1 };
     let received = client::receive(version, proxy.address, request.unwrap()).await;
-    let (text, end) = decoded(&received);
-    let is_whole = received.broken.is_none() || received.body.is_empty() || coding == "identity";
+    let (body, end) = decoded(&received);
+    let is_whole =
+        received.broken.is_none() || received.body.is_empty() || received.header("content-encoding").is_none();
     assert_eq!(
         end.is_ok(),
         is_whole,
         "the end of the coding and that of the stream differ, seed {}: {end:?}",
         case.seed
     );
-    End::of_stream(&Received { body: text.into_bytes(), ..received })
+    End::of_stream(form, &Received { body, ..received })
 }
