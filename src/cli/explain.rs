@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use http::header::RANGE;
 use url::Url;
 
 use super::crawl_args::CrawlArguments;
@@ -11,7 +12,7 @@ use crate::config::optional_secrets::OptionalSecrets;
 use crate::config::{ChosenBy, Collection, Credentials, Machine, SecretPlace, written};
 use crate::crawl::{Crawl, Parents};
 use crate::pagination::request::with_braces;
-use crate::pagination::{End, PageSize, Pagination};
+use crate::pagination::{End, PageRequest, PageSize, Pagination, Style};
 
 const EXAMPLES: &str = "Examples:
   unpage explain https://api.github.com/repos/rust-lang/rust/issues
@@ -44,7 +45,7 @@ pub(super) fn run(arguments: ExplainArguments) -> Exit {
 
 fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
     let pagination = &*crawl.pagination;
-    let first = pagination.sized(crawl.first.clone()).map_err(|bad| bad.to_string())?;
+    let first = first_request(pagination, &crawl.first)?;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         writeln!(text, "{:<16}{value}", format!("{name}:")).expect("writing to a String never fails");
@@ -61,14 +62,17 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
             },
         ),
     );
-    let own = format!("{} {}", first.method, redacted(&first.url, &crawl.first.url));
+    let mut own = format!("{} {}", first.method, redacted(&first.url, &crawl.first.url));
+    if let Some(range) = first.headers.get(RANGE) {
+        write!(own, ", Range: {}", range.to_str().unwrap_or_default()).expect("writing to a String never fails");
+    }
     let generations = std::iter::successors(crawl.parents.as_deref(), |parents| parents.above.as_deref());
     let mut generations: Vec<_> = generations.collect();
     generations.reverse();
     let mut name = "first request";
     let mut filled = String::new();
     for Parents { pagination, first, link, .. } in generations {
-        let first = pagination.sized(first.clone()).map_err(|bad| bad.to_string())?;
+        let first = first_request(pagination, first)?;
         line(name, &format!("{} {}{filled}", first.method, with_braces(first.url.as_str())));
         (name, filled) = ("then for each", format!("; {{{}}} is its `{}`", link.segment, link.key));
     }
@@ -88,6 +92,13 @@ fn explain(crawl: &Crawl, collection: &Collection) -> Result<String, String> {
     text.push('\n');
     text.push_str(&written(pagination));
     Ok(text)
+}
+
+/// Returns the request of the first page of a list.
+fn first_request(pagination: &Pagination, list: &PageRequest) -> Result<PageRequest, String> {
+    let size = pagination.page_size.as_ref().and_then(PageSize::asked);
+    let sized = pagination.sized(list.clone()).map_err(|bad| bad.to_string())?;
+    pagination.style.first_request(&sized, size).map_err(|bad| bad.to_string())
 }
 
 /// Describes the places of the credentials.
@@ -133,6 +144,9 @@ fn proof(pagination: &Pagination) -> String {
     if let Some(pages) = &pagination.total_pages {
         signals.push(format!("the number of pages at {pages}"));
     }
+    if matches!(pagination.style, Style::Range(_)) {
+        signals.push("the total of Content-Range".to_owned());
+    }
     let own = match &pagination.end {
         End::Style if pagination.style.is_pointed() => "a page without a next address",
         End::NoNext => "a page without a next address",
@@ -167,7 +181,9 @@ fn requests(pagination: &Pagination, crawl: &Crawl) -> String {
     } else {
         ", one after the other".to_owned()
     };
-    let last = match pagination.style.is_computed() && pagination.more.is_none() && pagination.style.is_numbered() {
+    // A range whose answer names the total ends with its last record.
+    let is_confirmed = pagination.style.is_numbered() && !matches!(pagination.style, Style::Range(_));
+    let last = match is_confirmed && pagination.more.is_none() {
         true => ", and one to confirm the end",
         false => "",
     };

@@ -147,8 +147,9 @@ page_errors! {
             "if one of them is another format's, choose by a parameter of the link: link_attr = { type = \"application/json\" } in `pagination`; else the upstream is ambiguous: report it there";
         #[error(transparent)]
         BadAddress(#[from] BadAddress) => Upstream, ALIAS_HINT;
-        #[error("`{path}` says that there is more, but the page has no next address")]
-        MoreWithoutNext { path: Path } => Unproven, "check `pagination.next` and `pagination.more`";
+        #[error("`{path}` says that there is more, but nothing in the page leads on")]
+        MoreWithoutNext { path: Path } => Unproven,
+            "check `pagination.more`, which may mean something else; where pages have a next address or token, check `pagination.next`";
         #[error("the collection is configured as one page, but {0}")]
         MoreThanOnePage(String) => Configuration, "set `pagination` to the style that the upstream uses";
         #[error("the page has nothing at {configured}, but {live}")]

@@ -99,6 +99,42 @@ async fn an_experiment_that_is_refused_proves_nothing() {
 }
 
 #[tokio::test]
+async fn the_largest_size_that_came_is_written() {
+    // Ten records a page unless `limit` says otherwise, and at most `cap`.
+    for (cap, written, requests) in [(1000, Some(100), 4), (50, Some(50), 6), (10, None, 25)] {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+            let number = |name: &str| {
+                let pair = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+                pair.and_then(|value| value.parse::<usize>().ok())
+            };
+            let from = number("offset").unwrap_or(0);
+            let to = (from + number("limit").unwrap_or(10).min(cap)).min(235);
+            let records: Vec<_> = (from..to.max(from)).map(|id| format!("{{\"id\":{id}}}")).collect();
+            let place = format!("\"offset\":{from},\"limit\":{},\"total\":235", to.max(from) - from);
+            Reply::json(format!("{{\"items\":[{}],{place}}}", records.join(",")))
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("unpage.toml");
+        let file = file.to_str().unwrap();
+        let output = run(["init", &format!("{}/list", upstream.url()), "--output", file]).await;
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = std::fs::read_to_string(file).unwrap();
+        let line = |size| format!("page_size = {{ param = \"limit\", value = {size} }}    # shown");
+        let sized = text.lines().find(|line| line.starts_with("page_size"));
+        assert!(
+            written.map_or(sized.is_none(), |size| sized.is_some_and(|sized| sized.starts_with(&line(size)))),
+            "{text}"
+        );
+        upstream.forget();
+        let output = run(["fetch", "--config", file, "/list"]).await;
+        assert_eq!(output.stdout.split(|byte| *byte == b'\n').count(), 236, "{text}");
+        assert!(upstream.asked().len() <= requests, "{} requests\n{text}", upstream.asked().len());
+    }
+}
+
+#[tokio::test]
 async fn options_stay_in_the_written_file() {
     let upstream = Upstream::of(120).await;
     let url = format!("{}/cursor/orders?limit=50", upstream.url());
@@ -233,10 +269,20 @@ async fn an_explanation_asks_nothing() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     for line in [
         "preset:         none",
-        &format!("first request:  GET {url}?size=50"),
+        &format!("first request:  GET {url}?size=50&page=1"),
         "end proven by:  the total at `total` that agrees, or a page without records behind the last",
         "requests:       one for each 50 records, up to 6 at a time, and one to confirm the end",
         "pagination = { type = \"page\", param = \"page\"",
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+    let range = "{ type = \"range\", unit = \"items\", size = 100 }";
+    let output = run(["explain", url, "--records", "$", "--pagination", range]).await;
+    let told = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        &format!("first request:  GET {url}, Range: items=0-99\n"),
+        "end proven by:  the total of Content-Range, or a page without records behind the last\n",
+        "requests:       one for each 100 records, up to 6 at a time\n",
     ] {
         assert!(told.contains(line), "{line}\n{told}");
     }

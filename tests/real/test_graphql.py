@@ -90,7 +90,7 @@ def test_more_without_a_cursor_is_no_end(server):
     body = query("ordersWithoutCursor(first: $first, after: $after)", "number")
     fetched = fetch(f"{server.url}/graphql", "--data", body, *configured("ordersWithoutCursor"))
     assert fetched.status == 5, fetched.stderr
-    assert "says that there is more, but the page has no next address" in fetched.stderr
+    assert "says that there is more, but nothing in the page leads on" in fetched.stderr
     assert len(numbers(fetched)) < 200
 
 

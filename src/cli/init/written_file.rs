@@ -186,6 +186,6 @@ fn put_pagination(lines: &mut CommentedLines, given: &Given, collection: &Collec
         let sized = Pagination { page_size: Some(size.clone()), ..pagination.clone() };
         let all = written(&sized);
         let own = all.lines().find(|line| line.starts_with("page_size = "));
-        own.into_iter().for_each(|line| lines.put(line, "the URL's size, which the upstream heeds: see below"));
+        own.into_iter().for_each(|line| lines.put(line, "shown: the upstream heeds it, see below"));
     }
 }

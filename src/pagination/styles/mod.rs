@@ -36,7 +36,8 @@ pub(crate) use style_rules::{StyleEnd, StyleRules};
 pub use template::Template;
 
 use super::error::PageError;
-use super::request::Param;
+use super::link_guard::LinkGuard;
+use super::request::{PageRequest, Param};
 use style_rules::ReadStyle;
 
 /// Declares the styles: the variant, its type, and its schema among those of the configuration.
@@ -150,6 +151,13 @@ impl Style {
     /// Page size that the style itself asks for.
     pub fn own_size(&self) -> Option<u64> {
         self.rules().own_size()
+    }
+
+    /// Request of a crawl's first page: `sized` with the first page or record number, the first token, or the first range.
+    pub fn first_request(&self, sized: &PageRequest, size: Option<u64>) -> Result<PageRequest, PageError> {
+        let guard = LinkGuard::new(&sized.url, &[]);
+        let (first, _) = self.rules().first(AddressContext { guard: &guard, first: sized, number: 0, size })?;
+        Ok(PageRequest::clone(&first.request))
     }
 
     /// Parameters that change from page to page.
