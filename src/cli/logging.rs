@@ -2,8 +2,13 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry, reload};
+
+use crate::telemetry::LogLevel;
 
 /// Form of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -16,28 +21,41 @@ pub(super) enum LogFormat {
 
 /// Logs to stderr as text; `UNPAGE_LOG` (as `RUST_LOG`: a level, or `target=level,…`) overrides `level`.
 pub(super) fn init(level: &str) {
-    init_as(LogFormat::Text, level);
+    drop(init_as(LogFormat::Text, level));
 }
 
-/// The same in this form.
-pub(super) fn init_as(format: LogFormat, level: &str) {
+/// The same in this form. Returns the level, which can be changed.
+pub(super) fn init_as(format: LogFormat, level: &str) -> LogLevel {
     let wanted = std::env::var("UNPAGE_LOG").ok().filter(|text| !text.is_empty());
-    let (filter, mistake) = match parse_levels(wanted.as_deref().unwrap_or(level)) {
-        Ok(filter) => (filter, None),
-        Err(mistake) => (EnvFilter::new(level), Some(mistake)),
+    let wanted = wanted.as_deref().unwrap_or(level);
+    let (filter, level, mistake) = match parse_levels(wanted) {
+        Ok(filter) => (filter, wanted, None),
+        Err(mistake) => (EnvFilter::new(level), level, Some(mistake)),
     };
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // A line that can't be written is lost. Its error would go to stderr as well, and panic in the crawl that logs.
-        .log_internal_errors(false);
-    match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
-    }
+    let (filter, handle) = reload::Layer::new(filter);
+    // A line that can't be written is lost. Its error would go to stderr as well, and panic in the crawl that logs.
+    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    registry().with(filter).with(lines).init();
     if let Some(mistake) = mistake {
         tracing::warn!("UNPAGE_LOG is not used: {mistake}");
     }
+    LogLevel::new(level.to_owned(), move |level| {
+        let filter = parse_levels(level)?;
+        // Logged before the change, or behind it where the old level hides warnings: a change to `off` is seen, and one from it.
+        let was_shown = tracing::enabled!(Level::WARN);
+        if was_shown {
+            tracing::warn!("the log's level becomes {level}");
+        }
+        handle.reload(filter).map_err(|error| error.to_string())?;
+        if !was_shown {
+            tracing::warn!("the log's level has become {level}");
+        }
+        Ok(())
+    })
 }
 
 /// Parses levels. Errors: no level at all, and a part that is neither a level nor `TARGET=LEVEL`: `EnvFilter` takes `inof` for a target, and

@@ -68,7 +68,7 @@ pub(super) struct ServeArguments {
 }
 
 pub(super) async fn run(arguments: ServeArguments) -> Exit {
-    logging::init_as(arguments.log_format, "info");
+    let log_level = logging::init_as(arguments.log_format, "info");
     raise_limit();
     let file = arguments.file.clone().or(arguments.config.clone());
     let text = file.as_deref().and_then(reload::text);
@@ -156,7 +156,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     let reloads = file.is_some().then(Reloads::begin);
     let monitor = server.monitor().with_certificates(certificates);
     let url = proxy.first().map(Listener::url).unwrap_or_default();
-    let dashboard = Dashboard::new(gateway.clone(), monitor.clone(), url, hosts, config.admin_actions);
+    let dashboard = Dashboard::new(gateway.clone(), monitor.clone(), url, hosts, config.admin_actions, log_level);
     let says = Admin::new(
         gateway.crawls().clone(),
         gateway.governors().clone(),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tower::Service;
 
 use super::admin_token::{AdminToken, CHALLENGES, ShownToken};
@@ -76,7 +76,8 @@ impl Admin {
         Self { token: token.map(AdminToken::new), ..self }
     }
 
-    fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
+    fn answer(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<Body> {
+        let path = uri.path();
         let shown = self.token.as_ref().and_then(|token| token.shown_in(headers));
         if self.token.is_some() && shown.is_none() && !matches!(path, "/healthz" | "/readyz") {
             let mut response = refused(StatusCode::UNAUTHORIZED);
@@ -89,7 +90,7 @@ impl Admin {
         let mut response = match *method {
             _ if is_hidden => hidden(),
             Method::GET | Method::HEAD => self.get(path, headers),
-            _ => self.other_method(method, path, headers, shown),
+            _ => self.other_method(method, uri, headers, shown),
         };
         if method == Method::HEAD {
             *response.body_mut() = empty();
@@ -124,13 +125,13 @@ impl Admin {
     fn other_method(
         &self,
         method: &Method,
-        path: &str,
+        uri: &Uri,
         headers: &HeaderMap,
         token: Option<ShownToken>,
     ) -> Response<Body> {
         let dashboard = self.dashboard.as_ref().filter(|_| method == Method::POST);
-        let done = dashboard.and_then(|dashboard| dashboard.post(path, headers, token));
-        done.unwrap_or_else(|| match self.get(path, headers).status() {
+        let done = dashboard.and_then(|dashboard| dashboard.post(uri, headers, token));
+        done.unwrap_or_else(|| match self.get(uri.path(), headers).status() {
             StatusCode::NOT_FOUND => refused(StatusCode::NOT_FOUND),
             _ => {
                 let mut response = refused(StatusCode::METHOD_NOT_ALLOWED);
@@ -166,7 +167,7 @@ impl<B> Service<Request<B>> for Admin {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.answer(request.method(), request.uri().path(), request.headers())))
+        ready(Ok(self.answer(request.method(), request.uri(), request.headers())))
     }
 }
 

@@ -4,6 +4,7 @@ mod admin;
 mod admin_token;
 mod dashboard;
 mod family;
+mod log_level;
 mod metrics;
 mod process_metrics;
 mod reloads;
@@ -12,4 +13,5 @@ mod snapshot_list;
 
 pub use admin::Admin;
 pub use dashboard::Dashboard;
+pub use log_level::LogLevel;
 pub use reloads::Reloads;

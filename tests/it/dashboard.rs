@@ -246,6 +246,9 @@ async fn actions_are_off_unless_they_are_configured() {
     assert!(report["hint"].as_str().unwrap().contains("admin_actions = true"), "{report}");
     assert_eq!(post(admin, "/crawls.json", &[]).await.head.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(!String::from_utf8(read(admin, "/").await.body).unwrap().contains("<form"));
+    let refused = post(admin, "/log-level?level=debug", &[("sec-fetch-site", "same-origin")]).await;
+    assert_eq!(refused.head.status, StatusCode::FORBIDDEN);
+    assert_eq!(json(admin, "/log-level").await["level"], "info");
     gate.open();
     assert_eq!(body.await.unwrap().whole(), "1\n2\n3\n4\n");
 }
@@ -276,4 +279,50 @@ async fn a_cancelled_crawl_breaks_its_stream_and_a_dropped_snapshot_is_gone() {
     assert_eq!(json(admin, "/snapshots.json").await, Value::Array(Vec::new()));
     assert_eq!(post(admin, &drop, &own).await.head.status, StatusCode::NOT_FOUND);
     gate.open();
+}
+
+#[tokio::test]
+async fn the_level_of_the_log_changes_while_the_process_runs() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.target.strip_prefix("/from/") {
+        Some(list) => Reply::Whole(answer(302, &[("location", format!("/to/{list}").as_str())], "")),
+        None => Reply::json("[1,2]"),
+    })
+    .await;
+    let list = "records = \"$\"\npagination = \"none\"";
+    let (mut process, admin) = serve("admin_actions = true", &upstream, list).await;
+    let own = [("sec-fetch-site", "same-origin")];
+    assert_eq!(json(admin, "/log-level").await["level"], "info");
+    assert_eq!(post(admin, "/log-level?level=debug", &[]).await.head.status, StatusCode::FORBIDDEN);
+    for query in ["?level=loud", "?level=info,h2", "?level=", "?debug", ""] {
+        let refused = post(admin, &format!("/log-level{query}"), &own).await;
+        let report: Value = serde_json::from_slice(&refused.body).unwrap();
+        assert_eq!(refused.head.status, StatusCode::BAD_REQUEST, "{query}: {report}");
+        let detail = report["detail"].as_str().unwrap();
+        assert!(detail.contains("(error, warn, info, debug, trace, off) nor TARGET=LEVEL: "), "{query}: {report}");
+    }
+    for level in ["info", "debug", "off", "warn,unpage::crawl=info"] {
+        if level != "info" {
+            let set = post(admin, &format!("/log-level?level={level}"), &own).await.head;
+            assert_eq!((set.status, field(&set.headers, "location")), (StatusCode::SEE_OTHER, "/"), "{level}");
+        }
+        assert_eq!(json(admin, "/log-level").await["level"], level);
+        let page = String::from_utf8(read(admin, "/").await.body).unwrap();
+        assert!(page.contains(&format!("Level of the log: <b><bdi>{level}</bdi></b>")), "{page}");
+        let target = format!("/from/{}", &level[..3]);
+        let received = client::receive(Version::Http1, process.address, stream(&target)).await;
+        assert_eq!(received.whole(), "1\n2\n");
+        // The lines of a crawl's end may be written behind its stream.
+        if level != "off" {
+            process.has_said(&format!("{target}: complete: ")).await;
+        }
+    }
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    let redirected: Vec<_> = said.lines().filter(|line| line.contains(": redirected to http")).collect();
+    assert!(redirected.len() == 1 && redirected[0].contains("/from/deb: "), "{redirected:?} in\n{said}");
+    assert!(!said.contains("/from/off"), "{said}");
+    let changes = ["level becomes debug", "level becomes off", "level has become warn,unpage::crawl=info"];
+    for change in changes {
+        assert_eq!(said.matches(change).count(), 1, "{change} in\n{said}");
+    }
 }

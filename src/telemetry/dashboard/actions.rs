@@ -1,7 +1,8 @@
-//! Actions of the operator: a crawl is cancelled, a snapshot dropped.
+//! Actions of the operator: a crawl is cancelled, a snapshot dropped, the level of the log changed.
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use serde_json::json;
+use url::form_urlencoded;
 
 use super::page::answer;
 use crate::config::AdminActions;
@@ -9,24 +10,27 @@ use crate::gateway::Gateway;
 use crate::response::Body;
 use crate::snapshot::DropOutcome;
 use crate::telemetry::admin_token::ShownToken;
+use crate::telemetry::log_level::LogLevel;
 
 /// Actions, if the configuration allows them.
 #[derive(Debug)]
 pub(super) struct Actions {
     pub(super) gateway: Gateway,
+    pub(super) log_level: LogLevel,
     pub(super) allowed: AdminActions,
 }
 
 impl Actions {
     /// Answers a POST that asks for an action; none for another path.
-    pub(super) fn answer(&self, path: &str, headers: &HeaderMap, token: Option<ShownToken>) -> Option<Response<Body>> {
-        let mut segments = path.strip_prefix('/')?.split('/');
-        let action = (segments.next()?, segments.next()?, segments.next()?);
-        let (("crawls", _, "cancel") | ("snapshots", _, "drop"), None) = (action, segments.next()) else { return None };
-        Some(self.refusal(headers, token).unwrap_or_else(|| match action {
-            ("crawls", number, _) => self.cancel(number),
-            (_, id, _) => self.drop_snapshot(id),
-        }))
+    pub(super) fn answer(&self, uri: &Uri, headers: &HeaderMap, token: Option<ShownToken>) -> Option<Response<Body>> {
+        let segments: Vec<_> = uri.path().strip_prefix('/')?.split('/').collect();
+        let act: &dyn Fn() -> Response<Body> = match segments[..] {
+            ["crawls", number, "cancel"] => &|| self.cancel(number),
+            ["snapshots", id, "drop"] => &|| self.drop_snapshot(id),
+            ["log-level"] => &|| self.set_log_level(uri.query().unwrap_or_default()),
+            _ => return None,
+        };
+        Some(self.refusal(headers, token).unwrap_or_else(act))
     }
 
     /// Returns the refusal of a request that no page of this address and no holder of the token has made.
@@ -60,6 +64,18 @@ impl Actions {
                 "cancel its crawl first, or wait for its readers",
             ),
             DropOutcome::Unknown => gone("no such snapshot is kept"),
+        }
+    }
+
+    fn set_log_level(&self, query: &str) -> Response<Body> {
+        let level = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "level");
+        match self.log_level.set(&level.unwrap_or_default().1) {
+            Ok(()) => done(),
+            Err(mistake) => problem(
+                StatusCode::BAD_REQUEST,
+                &format!("the level of the log stays as it was: {mistake}"),
+                "write the level into the query, as ?level=debug or ?level=info,unpage::upstream=debug",
+            ),
         }
     }
 }

@@ -23,9 +23,10 @@ use std::time::{Duration, SystemTime};
 
 use http::header::HOST;
 use http::uri::Authority;
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, Uri};
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::json;
 use tokio::time::MissedTickBehavior;
 
 use self::actions::Actions;
@@ -35,6 +36,7 @@ use self::events::EventHub;
 use self::history::History;
 use self::rows::{CollectionRow, CrawlRow, FailureRow, SnapshotRow, UpstreamRow};
 use super::admin_token::ShownToken;
+use super::log_level::LogLevel;
 use crate::config::AdminActions;
 use crate::gateway::Gateway;
 use crate::response::Body;
@@ -87,11 +89,12 @@ impl Dashboard {
         proxy: String,
         hosts: Option<HostList>,
         actions: AdminActions,
+        log_level: LogLevel,
     ) -> Self {
         let state = DashboardState {
             curl: CurlCommands { proxy, hosts, asked_host: None, param: gateway.snapshot_param() },
             asked_host: Mutex::default(),
-            actions: Actions { gateway: gateway.clone(), allowed: actions },
+            actions: Actions { gateway: gateway.clone(), log_level, allowed: actions },
             gateway,
             monitor,
             since: SystemTime::now(),
@@ -134,14 +137,15 @@ impl Dashboard {
             "/upstreams.json" => page::json(&self.upstreams()),
             "/snapshots.json" => page::json(&self.snapshots()),
             "/failures.json" => page::json(&self.failures()),
+            "/log-level" => page::json(&json!({ "level": self.shared.actions.log_level.current() })),
             "/collections.json" => page::json(&self.collections()),
             _ => return None,
         })
     }
 
     /// Answers a POST of a path below the operator's address; none for another path.
-    pub(super) fn post(&self, path: &str, headers: &HeaderMap, token: Option<ShownToken>) -> Option<Response<Body>> {
-        self.shared.actions.answer(path, headers, token)
+    pub(super) fn post(&self, uri: &Uri, headers: &HeaderMap, token: Option<ShownToken>) -> Option<Response<Body>> {
+        self.shared.actions.answer(uri, headers, token)
     }
 
     fn sections(&self) -> sections::Sections {
@@ -156,6 +160,7 @@ impl Dashboard {
             first_stream: collections.first().map(|first| curl.stream(&first.path)),
             collections,
             actions: self.shared.actions.allowed,
+            log_level: self.shared.actions.log_level.current(),
         })
     }
 

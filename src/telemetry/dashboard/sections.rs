@@ -22,6 +22,7 @@ pub(super) struct Tables {
     /// Command that asks for the first collection's stream.
     pub(super) first_stream: Option<String>,
     pub(super) actions: AdminActions,
+    pub(super) log_level: String,
 }
 
 /// HTML of each section.
@@ -32,8 +33,8 @@ pub(super) struct Sections {
 
 impl Sections {
     /// Names, as the comments of the page have them.
-    pub(super) const NAMES: [&'static str; 6] =
-        ["figures", "crawls", "upstreams", "snapshots", "failures", "collections"];
+    pub(super) const NAMES: [&'static str; 7] =
+        ["figures", "crawls", "upstreams", "snapshots", "failures", "collections", "log"];
 
     pub(super) fn new(tables: &Tables) -> Self {
         let actions = tables.actions;
@@ -44,6 +45,7 @@ impl Sections {
             table(&tables.snapshots, SNAPSHOTS, NO_SNAPSHOTS, |row, html| snapshot(row, actions, html)),
             table(&tables.failures, FAILURES, "<p class=\"good\">No crawl has failed since the start.</p>", failure),
             table(&tables.collections, COLLECTIONS, "", collection),
+            if actions == AdminActions::Allowed { log(&tables.log_level) } else { String::new() },
         ];
         Self { html }
     }
@@ -250,6 +252,17 @@ fn collection(row: &CollectionRow, html: &mut Row<'_>) {
         };
         html.raw("</summary><pre tabindex=\"0\" data-copy>").text(&row.toml).raw("</pre></details>");
     });
+}
+
+/// Returns the level of the log, and a button for each other one.
+fn log(level: &str) -> String {
+    let mut html = Markup::default();
+    html.raw("<form method=\"post\">Level of the log: <b><bdi>").text(level).raw("</bdi></b>");
+    for other in ["error", "warn", "info", "debug", "trace"].into_iter().filter(|other| *other != level) {
+        html.raw(" <button formaction=\"/log-level?level=").raw(other).raw("\">").raw(other).raw("</button>");
+    }
+    html.raw("</form>");
+    html.into_html()
 }
 
 /// Writes the path of a collection, and the address of a request if it says more.
