@@ -1,7 +1,6 @@
 """Fixtures: the real servers, the proxy, and the scripted upstream that misbehaves on request."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import harness.orders as stock
 import pytest
 from harness.forwarder import Forwarder, listed
 from harness.kept import Kept, collection
-from harness.process import Child, until
+from harness.process import Child
 from harness.proxy import Serve, binary
 from harness.scripted import Scripted
 from harness.upstream import Upstreams
@@ -80,8 +79,8 @@ def demo(place: Path, records: int):
     options = ["--records", str(records), "--latency", "0ms", "--listen", "127.0.0.1:0"]
     child = Child([str(binary()), "demo", *options], place / "demo.log", {"XDG_CACHE_HOME": str(place)})
     try:
-        until(lambda: "Still serving" in child.said() or not child.running(), "the demo's stream", 120)
-        api = re.search(r"answers at (http://[^/]+)/", child.said())[1]
+        child.wait_for("Still serving", 120)
+        api = child.wait_for(r"answers at (http://[^/]+)/")[1]
         forwarder = Forwarder(api)
         path = "/cursor/orders"
         lines, pages = listed(forwarder, path)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from harness.certificates import pair
 from harness.chroot import AS_ROOT, inside, run
-from harness.process import REPOSITORY, Child, until
+from harness.process import REPOSITORY, Child
 from harness.proxy import binary
 from harness.scripted import WHOLE
 
@@ -116,7 +116,7 @@ def test_the_image_runs(image: Image, scripted: Callable, tmp_path: Path):
     assert "UnknownIssuer" in refused or "unknown issuer" in refused, refused
     names = Child([*AS_ROOT, sys.executable, str(REPOSITORY / "tests/real/apps/dns.py"), NAMESERVER], tmp_path / "dns.log")
     try:
-        until(lambda: "listening" in names.said() or not names.running(), "the DNS server")
+        names.wait_for("listening")
         assert fetched(f"http://api.example.test:{upstream.server.server_address[1]}/orders").stdout == WHOLE
     finally:
         names.stop()
@@ -127,11 +127,10 @@ def test_the_image_runs(image: Image, scripted: Callable, tmp_path: Path):
     assert arguments.count("127.0.0.1:0") == 1 and "0.0.0.0:0" in arguments
     server = Child(image.command(*arguments), tmp_path / "serve.log")
     try:
-        found = until(lambda: re.search(r"metrics at (http://\S+)/metrics", server.said()) or not server.running(), "the admin address")
-        assert found is not True, server.said()
+        admin = server.wait_for(r"metrics at (http://\S+)/metrics")[1]
         [kind, *check] = told["Healthcheck"]["Test"]
         assert (kind, check) == ("CMD", ["/unpage", "health", "http://127.0.0.1:9090/readyz"])
-        health = [word.replace("http://127.0.0.1:9090", found[1]) for word in check]
+        health = [word.replace("http://127.0.0.1:9090", admin) for word in check]
         run(*inside(image.root, *health, user=USER))
     finally:
         server.stop()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import requests
 from harness.chroot import AS_ROOT, inside, run
-from harness.process import INSTALLED, REPOSITORY, Child, until
-from harness.proxy import binary
+from harness.process import INSTALLED, REPOSITORY, Child
+from harness.proxy import binary, listening
 from harness.scripted import PAGES, WHOLE
 
 #: The user of the service, which systemd would make up.
@@ -86,9 +86,7 @@ def test_a_life_of_the_package(package: Path, debian: Path, scripted, tmp_path: 
         serve = ["/usr/bin/unpage", "serve", "--config", "/etc/unpage/unpage.toml", "--listen", "127.0.0.1:0"]
         child = Child(inside(debian, *serve, user=SERVICE), tmp_path / f"serve-{len(running)}.log")
         running.append(child)
-        found = until(lambda: re.search(r"listening on (http://\S+)", child.said()) or not child.running(), "unpage to listen")
-        assert found is not True, child.said()
-        return found[1]
+        return listening(child)
 
     before = listing()
     put(package, "tmp/unpage.deb")

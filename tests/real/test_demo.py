@@ -35,8 +35,8 @@ def demo(tmp_path: Path):
         options = ["--records", str(records), "--latency", "0ms", "--listen", "127.0.0.1:0"]
         child = Child([str(binary()), "demo", *options], tmp_path / f"demo-{records}.log")
         running.append(child)
-        until(lambda: "Still serving" in child.said() or not child.running(), "the demo's stream", 120)
-        return re.search(r"answers at (http://[^/]+)/", child.said())[1]
+        child.wait_for("Still serving", 120)
+        return child.wait_for(r"answers at (http://[^/]+)/")[1]
 
     yield start
     for child in running:
@@ -80,8 +80,8 @@ def test_a_list_that_changes_is_served_alone(tmp_path: Path):
     options = ["--api-only", "--records", "40", "--changes", "1000/s", "--latency", "0ms"]
     child = Child([str(binary()), "demo", *options], tmp_path / "demo.log")
     try:
-        until(lambda: "Still serving" in child.said() or not child.running(), "the demo's API")
-        url = re.search(r"answers at (http://[^/]+)/", child.said())[1] + "/offset/orders"
+        child.wait_for("Still serving")
+        url = child.wait_for(r"answers at (http://[^/]+)/")[1] + "/offset/orders"
         first = requests.get(url, timeout=10).json()
         changed = until(lambda: (page := requests.get(url, timeout=10).json()) != first and page, "a change")
         assert {page["total"] for page in (first, changed)} <= {40, 41}

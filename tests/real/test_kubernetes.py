@@ -10,7 +10,7 @@ import pytest
 import requests
 from harness.manifests import gateway, of, sidecar
 from harness.process import Child, free_port, until
-from harness.proxy import binary
+from harness.proxy import binary, listening
 from harness.recipes import replaced
 from harness.scripted import PAGES, WHOLE
 
@@ -143,7 +143,7 @@ def test_the_container_serves_and_answers_its_probes(documents, scripted, tmp_pa
     child = Child([str(binary()), *arguments], tmp_path / "serve.log", environment)
     ports = {one["name"]: one["containerPort"] for one in container["ports"]}
     try:
-        until(lambda: "listening on http" in child.said() or not child.running(), "unpage to listen")
+        listening(child)
         answers = {}
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             if probe in container:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 from harness.process import REPOSITORY, Child, until
-from harness.proxy import binary
+from harness.proxy import binary, listening
 from harness.scripted import WHOLE
 
 UNITS = REPOSITORY / "contrib" / "systemd"
@@ -75,8 +75,7 @@ def test_the_filter_has_every_system_call(scripted, tmp_path: Path):
     serve = [str(binary()), "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", str(config)]
     proxy = Child(["strace", "-f", "-qq", "-e", "signal=none", "-o", str(trace), *serve], tmp_path / "log")
     try:
-        found = until(lambda: re.search(r"listening on (http://\S+)", proxy.said()) or not proxy.running(), "unpage to listen")
-        assert requests.get(f"{found[1]}/orders?_format=ndjson", timeout=60).content == WHOLE
+        assert requests.get(f"{listening(proxy)}/orders?_format=ndjson", timeout=60).content == WHOLE
         proxy.signal(signal.SIGHUP)
         until(lambda: "reloaded" in proxy.said(), "the reload")
     finally:

@@ -44,6 +44,10 @@ class Running:
     def ended(self) -> bool:
         return self.process.poll() is not None
 
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
     def outcome(self) -> Outcome:
         try:
             _, stderr = self.process.communicate(timeout=SECONDS)

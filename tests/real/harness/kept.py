@@ -7,8 +7,8 @@ from pathlib import Path
 
 import requests
 
-from .process import Child, free_port, until
-from .proxy import binary
+from .process import Child, free_port
+from .proxy import binary, listening
 
 
 class Kept:
@@ -44,9 +44,7 @@ class Kept:
         return self.children[-1]
 
     def start(self) -> "Kept":
-        child = self.spawn()
-        until(lambda: self.listens() or not child.running(), "unpage serve to listen")
-        assert child.running(), f"it ended with status {child.process.returncode} and said:\n{child.said()}"
+        listening(self.spawn())
         return self
 
     def listens(self) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -39,6 +40,15 @@ class Child:
 
     def running(self) -> bool:
         return self.process.poll() is None
+
+    def wait_for(self, pattern: str, seconds: float = 30) -> re.Match:
+        """Waits until its output has this regular expression, and fails with the output if it ends before."""
+        until(lambda: re.search(pattern, self.said()) or not self.running(), f"{pattern!r} in {self.output}", seconds)
+        # It may have said it last of all.
+        said = self.said()
+        if found := re.search(pattern, said):
+            return found
+        raise ChildProcessError(f"it ended with status {self.process.returncode} before it said {pattern!r}:\n{said}")
 
     def signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

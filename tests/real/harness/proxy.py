@@ -1,12 +1,11 @@
 """unpage itself, in its two ways: `serve` as a process with an address, `fetch` as a command with a result."""
 
 import os
-import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .process import REPOSITORY, Child, until
+from .process import REPOSITORY, Child
 
 
 def binary() -> Path:
@@ -18,22 +17,22 @@ def binary() -> Path:
     return path
 
 
+def listening(child: Child) -> str:
+    """The URL of the first TCP address on which a starting `unpage serve` listens."""
+    return child.wait_for(r"listening on (https?://\S+:\d+)")[1]
+
+
 class Serve:
     """A running `unpage serve` on a port of its own choice."""
 
     def __init__(self, arguments: list[str], log: Path, environment: dict[str, str] | None = None):
         self.child = Child([str(binary()), "serve", *arguments], log, environment)
         try:
-            found = until(
-                lambda: not self.child.running() or re.search(r"listening on (https?://\S+:\d+)", self.child.said()),
-                "unpage serve to listen",
-            )
-            if not isinstance(found, re.Match):
-                raise ChildProcessError(f"unpage serve ended with status {self.child.process.returncode}")
-        except (TimeoutError, ChildProcessError) as error:
+            self.url = listening(self.child)
+        except (TimeoutError, ChildProcessError):
             self.child.stop()
-            raise RuntimeError(f"{error}; it said:\n{self.child.said()}") from error
-        self.url = found[1]
+            print(self.child.said())
+            raise
 
 
 @dataclass
