@@ -15,6 +15,7 @@ from harness.process import REPOSITORY, free_port, until
 RULES = REPOSITORY / "contrib/prometheus-rules.yml"
 DASHBOARD = REPOSITORY / "contrib/grafana.json"
 NAME = re.compile(r"\b(?:unpage|process)_[a-z_]+\b")
+SELECTOR = re.compile(r"(\b(?:unpage|process)_[a-z_]+)\{([^}]*)\}")
 # Without `[tls]` there is no certificate.
 CONDITIONAL = {"unpage_certificate_expiry_seconds"}
 
@@ -61,6 +62,11 @@ def test_rules_and_dashboard_name_metrics_and_labels_of_a_scrape(scraped):
     labels = {label for line in samples for label in re.findall(r'(\w+)="', line)} | {"instance", "job", "cert"}
     used = {name for text in expressions() for name in NAME.findall(text)}
     assert used - known - CONDITIONAL == set() and len(used) > 25
+    # `=` alone: the dashboard chooses its instances by `=~`.
+    pair = re.compile(r'(\w+)="([^"]*)"')
+    chosen = {(name, *one) for text in expressions() for name, inside in SELECTOR.findall(text) for one in pair.findall(inside)}
+    values = {(name, *one) for line in samples for name, inside in SELECTOR.findall(line) for one in pair.findall(inside)}
+    assert chosen - values == set() and len(chosen) > 4
     board = json.loads(DASHBOARD.read_text())
     shown = {label for panel in board["panels"] for target in panel["targets"] for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])}
     grouped = {label for text in expressions() for by in re.findall(r"\b(?:by|without) \(([^)]*)\)", text) for label in by.split(", ")}
