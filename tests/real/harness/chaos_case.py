@@ -9,6 +9,17 @@ from dataclasses import dataclass, field
 #: Cases of one run of unpage.
 BATCH = 16
 DIALECTS = ("cursor", "link", "page", "offset", "keyset")
+COLUMNS = "_columns=id,list,pad,crc"
+#: Queries of the formats, by seed: every other case asks for the format of the log.
+FORMS = {
+    "json": "_format=json",
+    "json-seq": "_format=json-seq",
+    "csv": f"_format=csv&{COLUMNS}",
+    "csv-excel": f"_format=csv-excel&{COLUMNS}",
+    "tsv": f"_format=tsv&{COLUMNS}",
+    "arrow": f"_format=arrow&{COLUMNS}",
+    "parquet": f"_format=parquet&{COLUMNS}",
+}
 
 
 class Kind(enum.Enum):
@@ -119,12 +130,17 @@ class Case:
         return f"/{self.dialect}/{self.seed}"
 
     @property
+    def form(self) -> str:
+        # Codings change with each seed, too.
+        return list(FORMS)[self.seed // 4 % len(FORMS)] if self.seed % 4 >= 2 else "ndjson"
+
+    @property
     def caller(self) -> str:
         return f"Bearer caller-{self.seed}"
 
     def says(self) -> str:
         faults = {page: fault.value for page, (fault, _) in self.faults.items()}
-        return f"{self.dialect}, {self.pages} pages of {self.page}, gzip {self.is_gzip}, {self.kind.value} {faults}"
+        return f"{self.form}, {self.dialect}, {self.pages} pages of {self.page}, gzip {self.is_gzip}, {self.kind.value} {faults}"
 
 
 def harm_of(batch: int) -> tuple[Harm, float]:

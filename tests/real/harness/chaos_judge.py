@@ -5,11 +5,17 @@
 The folder holds `cases.jsonl` (each line a case, its end and the file of its client) and `upstream.jsonl` (each line a
 request). It prints what it counted as JSON; its status is 0 if no stream was wrong."""
 
+import csv
+import io
 import json
 import sys
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+
+import pyarrow.ipc
+import pyarrow.parquet
 
 
 def main(folder: Path) -> int:
@@ -17,6 +23,7 @@ def main(folder: Path) -> int:
     requests = Counter(request["case"] for request in log)
     callers = {(request["case"], request["caller"]) for request in log}
     ends: Counter[str] = Counter()
+    forms: Counter[str] = Counter()
     passing: Counter[str] = Counter()
     problems = []
     for line in (folder / "cases.jsonl").open():
@@ -26,6 +33,7 @@ def main(folder: Path) -> int:
         problem = wrong(case, left)
         end = "complete" if case["is_whole"] else "broken"
         ends[f"{case['kind']}, {case['harm']}: {end}"] += 1
+        forms[f"{case['form']}: {end}"] += 1
         if not requests[case["seed"]]:
             problem = problem or "the upstream was never asked"
         if foreign := {caller for seed, caller in callers if seed == case["seed"]} - {case["caller"]}:
@@ -42,12 +50,55 @@ def main(folder: Path) -> int:
             if not (case["is_whole"] and is_cheap):
                 said = f"{end}, {requests[case['seed']]} requests for {case['pages']} pages"
                 print(f"UNPAGE_SEED={case['seed']}: {said}: {case['says']}; {case['harm']}; {case['detail']}", file=sys.stderr)
-    print(json.dumps({"ends": dict(sorted(ends.items())), "passing": dict(passing), "problems": problems}))
+    print(json.dumps({"ends": dict(sorted(ends.items())), "forms": dict(sorted(forms.items())), "passing": dict(passing), "problems": problems}))
     return 1 if problems else 0
+
+
+def table(body: bytes, delimiter: str = ",") -> list[dict]:
+    header, *rows = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True, delimiter=delimiter)
+    cells = (dict(zip(header, row, strict=True)) for row in rows)
+    return [{name: cell if name == "pad" else int(cell) for name, cell in row.items()} for row in cells]
+
+
+#: Readers of the formats other than NDJSON. An exception is a body that is not whole.
+READERS: dict[str, Callable[[bytes], list[dict]]] = {
+    "json": lambda body: json.loads(body),
+    "json-seq": lambda body: [json.loads(text) for text in body.split(b"\x1e")[1:]],
+    "csv": table,
+    "csv-excel": table,
+    "tsv": lambda body: table(body, "\t"),
+    "arrow": lambda body: pyarrow.ipc.open_stream(io.BytesIO(body)).read_all().to_pylist(),
+    "parquet": lambda body: pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist(),
+}
 
 
 def wrong(case: dict, left: bytes) -> str | None:
     """What is wrong with the bytes of a client, if anything is."""
+    return wrong_lines(case, left) if case["form"] == "ndjson" else wrong_body(case, left)
+
+
+def wrong_body(case: dict, left: bytes) -> str | None:
+    try:
+        records = READERS[case["form"]](left)
+    except Exception as error:  # noqa: BLE001
+        return f"a clean end that can't be read: {error}: {left[-80:]!r}" if case["is_whole"] else None
+    for record in records:
+        if record.pop("crc") != checksum(record) or record["list"] != case["seed"]:
+            return f"a record's checksum or list is wrong: {record}"
+    seen = [record["id"] for record in records]
+    everything = list(range(1, case["records"] + 1))
+    if sorted(seen) != everything and (case["is_whole"] or seen):
+        return f"{'a clean end' if case['is_whole'] else 'a break'} that reads as {len(seen)} of {case['records']} records"
+    if case["is_whole"] and case["kind"] != "lying" and seen != everything:
+        return "a clean end with records in another order"
+    return None
+
+
+def checksum(record: dict) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())
+
+
+def wrong_lines(case: dict, left: bytes) -> str | None:
     *lines, rest = left.split(b"\n")
     seen = []
     for line in lines:
@@ -56,7 +107,7 @@ def wrong(case: dict, left: bytes) -> str | None:
         except ValueError:
             return f"a line is no JSON: {line[:80]!r}"
         crc = record.pop("crc")
-        if crc != zlib.crc32(json.dumps(record, sort_keys=True).encode()):
+        if crc != checksum(record):
             return f"a record's checksum is wrong: {line[:80]!r}"
         if record["list"] != case["seed"]:
             return f"a record of another list: {line[:80]!r}"
