@@ -9,7 +9,7 @@ use super::check_files::{self, FileFlaw};
 use super::reload::list;
 use crate::config::optional_secrets::OptionalSecrets;
 use crate::config::{
-    AdminActions, Collection, Config, ConfigDifference, Credential, Grant, Machine, TokenSettings, Upstream,
+    AdminActions, AwsKeys, Collection, Config, ConfigDifference, Credential, Grant, Machine, TokenSettings, Upstream,
 };
 
 const EXAMPLES: &str = "Examples:
@@ -91,7 +91,8 @@ fn tell_difference(ConfigDifference { fixed, added, removed, changed }: &ConfigD
 fn warnings(config: &Config) -> Vec<String> {
     let of = |collection: &Collection| {
         let tokens = collection.upstream.credentials.tokens().flat_map(token).collect();
-        [deputy(collection), ignored(collection), tokens, pool(&collection.upstream)].concat()
+        let upstream = &collection.upstream;
+        [deputy(collection), ignored(collection), tokens, pool(upstream), other_region(upstream)].concat()
     };
     let idle = (config.admin.is_none() && config.admin_actions == AdminActions::Allowed)
         .then(|| "admin_actions: without an address there are no actions: set `admin`".to_owned());
@@ -136,6 +137,15 @@ fn pool(upstream: &Upstream) -> Vec<String> {
         format!("credentials.pool[{one}] and credentials.pool[{other}] have one secret: its budget is asked for twice")
     });
     pooled.into_iter().chain(twice).collect()
+}
+
+/// Signatures for another region than that of the upstream, which refuses them.
+fn other_region(upstream: &Upstream) -> Vec<String> {
+    let of = |keys: &AwsKeys| {
+        let (region, other) = (&keys.region, keys.other_region(&upstream.url)?);
+        Some(format!("credentials.aws.region: {} is in {other}, and requests are signed for {region}", upstream.url))
+    };
+    upstream.credentials.aws_keys().filter_map(of).collect()
 }
 
 fn deputy(Collection { path, method, upstream, .. }: &Collection) -> Vec<String> {

@@ -9,7 +9,7 @@ use url::Url;
 use super::crawl_args::CrawlArguments;
 use super::{Exit, logging};
 use crate::config::optional_secrets::OptionalSecrets;
-use crate::config::{ChosenBy, Collection, Credentials, Machine, SecretPlace, written};
+use crate::config::{ChosenBy, Collection, Credential, Credentials, Machine, SecretPlace, written};
 use crate::crawl::{Crawl, Parents};
 use crate::pagination::request::with_braces;
 use crate::pagination::{End, PageRequest, PageSize, Pagination, Style};
@@ -103,9 +103,10 @@ fn first_request(pagination: &Pagination, list: &PageRequest) -> Result<PageRequ
 
 /// Describes the places of the credentials.
 fn credentials(credentials: &Credentials) -> String {
-    let places = credentials.of(0).iter().map(|credential| match credential.place() {
-        SecretPlace::Header(..) => "in a header field",
-        SecretPlace::Query(_) => "in a query parameter",
+    let places = credentials.of(0).iter().map(|credential| match (credential, credential.place()) {
+        (Credential::Aws(_), _) => "a signature of AWS",
+        (_, SecretPlace::Header(..)) => "in a header field",
+        (_, SecretPlace::Query(_)) => "in a query parameter",
     });
     match &*places.collect::<Vec<_>>() {
         [] => "the client's own".to_owned(),

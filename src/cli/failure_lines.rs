@@ -6,11 +6,12 @@ use crate::config::{KeyPlace, key_place};
 use crate::error::Failure;
 
 /// Options that are not named as their keys are.
-const OTHER_NAMES: [(&str, &str); 5] = [
+const OTHER_NAMES: [(&str, &str); 6] = [
     ("ca", "--cacert"),
     ("accept", "-H"),
     ("headers", "-H"),
     ("credentials.token", "--token-config"),
+    ("credentials.aws", "--set credentials.aws=…"),
     ("credentials", "-H"),
 ];
 
@@ -31,7 +32,7 @@ fn options_for<A: Args>(hint: &str) -> Option<String> {
     for (key, place) in keys_in(hint).into_iter().filter(|(key, _)| *key != "path") {
         let (table, is_inner) = key.split_once('.').map_or((key, false), |(table, _)| (table, true));
         let flag = table.replace('_', "-");
-        let is_own = |name: &str| name == table || key.starts_with("credentials.token") && name == "credentials.token";
+        let is_own = |name: &str| name == table || name.contains('.') && key.starts_with(name);
         let other = OTHER_NAMES.iter().find(|(name, _)| is_own(name)).map(|(_, option)| *option);
         let option = match (other, place) {
             (Some(option), _) if key.starts_with("credentials.token.") => format!("`{key}` is in the file of {option}"),
@@ -121,6 +122,7 @@ mod tests {
             ("name it in `ca`; or configure `credentials`", Some("`ca` is --cacert; `credentials` is -H")),
             ("set credentials.token.keep to a file", Some("`credentials.token.keep` is in the file of --token-config")),
             ("check `as` of credentials.token", Some("`credentials.token` is --token-config")),
+            ("secret_key of credentials.aws", Some("`credentials.aws` is --set credentials.aws=…")),
             ("add it to upstream_aliases", Some("`upstream_aliases` is --upstream-aliases")),
             ("the key of a record, by its end", None),
             ("see --on-missed report", None),

@@ -2,7 +2,7 @@
 
 use http::header::AUTHORIZATION;
 
-use super::credentials::{Credential, Credentials, FieldForm, MemberChoice, SecretPlace};
+use super::credentials::{AwsKeys, Credential, Credentials, FieldForm, MemberChoice, SecretPlace};
 use super::key_names::Level;
 use super::secret::Secret;
 use super::secrets::{self, HINT, Secrets};
@@ -11,8 +11,13 @@ use super::toml_node::{TomlNode, TomlTable};
 use super::urls_and_headers::secret_field;
 
 pub(super) static CREDENTIALS: Level =
-    Level { name: "credentials", keys: &["bearer", "basic", "header", "query", "token"], others: &[] };
+    Level { name: "credentials", keys: &["bearer", "basic", "header", "query", "token", "aws"], others: &[] };
 pub(super) static POOL: Level = Level { name: "credentials", keys: &["pool", "sticky"], others: &[] };
+pub(super) static AWS: Level = Level {
+    name: "credentials.aws",
+    keys: &["service", "region", "access_key", "secret_key", "session_token"],
+    others: &[],
+};
 pub(super) static BASIC: Level = Level { name: "credentials.basic", keys: &["user", "password"], others: &[] };
 pub(super) static NAMED: Level = Level { name: "credentials.header and .query", keys: &["name", "value"], others: &[] };
 
@@ -56,7 +61,7 @@ fn one(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
         let what = if kinds.is_empty() { "no kind of credentials" } else { "several kinds of credentials" };
         return node.refuse(
             what,
-            "write one of bearer, basic, header, query, token; several at once are a list: [{ … }, { … }]",
+            "write one of bearer, basic, header, query, token, aws; several at once are a list: [{ … }, { … }]",
         );
     };
     match *kind {
@@ -66,6 +71,7 @@ fn one(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
         }
         "basic" => basic(node, secrets),
         "token" => token_key::read(node, secrets),
+        "aws" => aws(node, secrets),
         "header" => {
             let (name, value) = named(node, secrets, secret_field)?;
             fixed(node, SecretPlace::Header(name, FieldForm::Prefixed("")), value)
@@ -78,11 +84,17 @@ fn one(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
 }
 
 fn fixed(node: &TomlNode<'_>, place: SecretPlace, secret: Secret) -> Option<Credential> {
+    let secret = carried(node, &place, secret)?;
+    Some(Credential::Fixed(place, secret))
+}
+
+/// Returns the secret if a request can have it in this place.
+fn carried(node: &TomlNode<'_>, place: &SecretPlace, secret: Secret) -> Option<Secret> {
     if !place.carries(secret.expose()) {
         let hint = "look for line breaks or control characters in it";
         return node.refuse("a header field can't carry this secret", hint);
     }
-    Some(Credential::Fixed(place, secret))
+    Some(secret)
 }
 
 fn basic(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
@@ -93,6 +105,31 @@ fn basic(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
     });
     let password = secret_of(&table, "password", secrets);
     fixed(node, SecretPlace::Header(AUTHORIZATION, FieldForm::Basic(user?.to_owned())), password?)
+}
+
+fn aws(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credential> {
+    let table = node.table(&AWS)?;
+    let service = table.must("service", "write service = \"execute-api\", or as it is in signatures", scope_part);
+    let region = table.must("region", "write region = \"eu-west-1\"", scope_part);
+    let key = |place: SecretPlace| {
+        move |node: &TomlNode<'_>| secrets::secret(node, secrets).and_then(|secret| carried(node, &place, secret))
+    };
+    let access_key = table.must("access_key", HINT, key(SecretPlace::AWS_SIGNATURE));
+    let secret_key = secret_of(&table, "secret_key", secrets);
+    let session_token = table.maybe("session_token", key(SecretPlace::AWS_SESSION_TOKEN));
+    let (service, region) = (service?, region?);
+    let keys = AwsKeys { service, region, access_key: access_key?, secret_key: secret_key?, session_token };
+    Some(Credential::Aws(Box::new(keys)))
+}
+
+/// Reads a part of the scope of signatures, whose parts are separated by slashes.
+fn scope_part(node: &TomlNode<'_>) -> Option<String> {
+    let name = node.text()?;
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        let hint = "write the name alone: service = \"execute-api\", region = \"eu-west-1\"";
+        return node.refuse(format!("not the name of a service or region of AWS: {name:?}"), hint);
+    }
+    Some(name.to_owned())
 }
 
 fn named<'a, N>(

@@ -58,7 +58,7 @@ use url::Url;
 pub use self::addresses::{AddressKind, PrivateAddresses};
 pub use self::codings::{Codings, ContentCoding};
 pub use self::command_line::{FileCollection, Options};
-pub use self::credentials::{Credential, Credentials, FieldForm, MemberChoice, SecretPlace};
+pub use self::credentials::{AwsKeys, Credential, Credentials, FieldForm, MemberChoice, SecretPlace};
 pub use self::difference::ConfigDifference;
 pub use self::listen::{AdminAccess, AdminActions};
 pub use self::mistake::{Mistake, Mistakes, TextPosition};

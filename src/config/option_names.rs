@@ -43,6 +43,7 @@ pub(super) fn option(key: &str) -> String {
     let (top, rest) = key.split_at(key.find('.').unwrap_or(key.len()));
     match top {
         "credentials" if rest.starts_with(".bearer") => "--bearer-env".to_owned(),
+        "credentials" if rest.starts_with(".aws") => format!("--set {key}"),
         "credentials" => format!("--token-config {}", rest.trim_start_matches('.')).trim_end().to_owned(),
         "ca" => "--cacert".to_owned(),
         "accept" => "--header".to_owned(),

@@ -11,13 +11,14 @@ use super::{
 use crate::pagination::Style;
 
 /// All tables but the styles', in the order in which a hint looks for a key's own.
-pub(super) static LEVELS: [&dyn KeyNames; 41] = [
+pub(super) static LEVELS: [&dyn KeyNames; 42] = [
     &TOP,
     &snapshots::SNAPSHOTS,
     &COLLECTION,
     &UPSTREAM,
     &credentials_key::CREDENTIALS,
     &credentials_key::POOL,
+    &credentials_key::AWS,
     &credentials_key::BASIC,
     &credentials_key::NAMED,
     &secrets::SECRET,

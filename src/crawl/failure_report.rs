@@ -46,6 +46,10 @@ impl RequestAuthor {
     pub(super) fn wrong_page(self, client: &Client, wrong: &PageError, url: &url::Url) -> Failure {
         let failure = wrong_page(client, wrong, url);
         let PageError::Status { status, cause, .. } = wrong else { return failure };
+        let keys = client.upstream().credentials.aws_keys().next();
+        if let (RefusalCause::Aws(reason), true) = (cause, keys.is_some()) {
+            return Failure { fault: Fault::RefusedConfiguration(*status), hint: reason.hint().to_owned(), ..failure };
+        }
         let by_author = |is_client| if is_client { Fault::RefusedClient } else { Fault::RefusedConfiguration };
         let fault = match status.as_u16() {
             403 if *cause == RefusalCause::TooMany => return failure,
@@ -239,7 +243,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::{Credential, Credentials, FieldForm, Secret, SecretPlace, Upstream};
+    use crate::config::{AwsKeys, Credential, Credentials, FieldForm, Secret, SecretPlace, Upstream};
+    use crate::pagination::AwsRefusal;
     use crate::upstream::Governors;
 
     #[test]
@@ -273,5 +278,19 @@ mod tests {
             assert_eq!(of(configured(), Own, status, RefusalCause::Unsaid), configuration);
         }
         assert_eq!(of(configured(), Own, 403, RefusalCause::TooMany), upstream);
+        let keys = || {
+            let secret = |text: &str| Secret::new(text.to_owned());
+            let (service, region) = ("dynamodb".to_owned(), "eu-west-1".to_owned());
+            let keys =
+                AwsKeys { service, region, access_key: secret("a"), secret_key: secret("b"), session_token: None };
+            Credential::Aws(Box::new(keys)).into()
+        };
+        let clock = RefusalCause::Aws(AwsRefusal::Clock);
+        for status in [400, 401, 403] {
+            assert_eq!(of(keys(), Own, status, clock), configuration);
+        }
+        // A client that signs its requests itself, and an API that is not AWS's.
+        assert_eq!(of(Credentials::default(), Own, 400, clock), client);
+        assert_eq!(of(configured(), Own, 400, clock), client);
     }
 }

@@ -2,13 +2,16 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::aws_refusal::AwsRefusal;
 use super::error::{PageError, excerpt};
 
-/// Relation of a refusal to the number of requests.
+/// Cause of a refusal, as far as its answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalCause {
     /// The answer says when to come again.
     TooMany,
+    /// AWS names it. Other APIs may use a word of AWS's for something else.
+    Aws(AwsRefusal),
     Unsaid,
 }
 
@@ -21,7 +24,8 @@ impl PageError {
         let cause = if is_spent || headers.contains_key(header::RETRY_AFTER) {
             RefusalCause::TooMany
         } else {
-            RefusalCause::Unsaid
+            let names_cause = matches!(status.as_u16(), 400 | 401 | 403);
+            AwsRefusal::of(if names_cause { body } else { b"" }).map_or(RefusalCause::Unsaid, RefusalCause::Aws)
         };
         Self::Status { status, cause, excerpt: excerpt(&String::from_utf8_lossy(said)) }
     }

@@ -1,6 +1,7 @@
 //! Addresses of a collection's pages, their records, and the proof of the collection's end: the pure heart of unpage. No IO, no
 //! clock, no tasks.
 
+mod aws_refusal;
 mod bad_bound;
 mod best_verdict;
 pub mod children;
@@ -51,6 +52,7 @@ mod value_source;
 pub mod verdict;
 pub mod windows;
 
+pub use aws_refusal::AwsRefusal;
 pub use best_verdict::BestVerdict;
 pub use cookie_settings::Cookies;
 pub use end_settings::{End, EndStatuses, Limits, LonePage, More, SameToken, UnnamedCounts};

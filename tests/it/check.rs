@@ -42,6 +42,22 @@ async fn actions_without_an_address_are_warned_of() {
 }
 
 #[tokio::test]
+async fn signatures_for_another_region_than_the_upstreams_are_warned_of() {
+    let keys = "access_key = { env = \"NOT_SET_HERE\" }, secret_key = { env = \"NOT_SET_EITHER\" }";
+    for (region, is_warned) in [("us-east-1", true), ("eu-west-1", false)] {
+        let lines = format!(
+            "credentials.aws = {{ service = \"s3\", region = \"{region}\", {keys} }}\nrecords = \"$\"\npagination = \"none\""
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), collection("https://bucket.s3.eu-west-1.amazonaws.com", &lines)).unwrap();
+        let output = run(["check".as_ref(), file.path().as_os_str()]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && said.contains("warning: environment variable NOT_SET_EITHER"), "{said}");
+        assert_eq!(said.contains("warning: credentials.aws.region: https://bucket.s3.eu-west-1"), is_warned, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_pool_that_has_one_secret_twice_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -226,6 +226,117 @@ async fn several_credentials_go_with_each_request_and_are_renewed_each_for_itsel
     assert!(!shown.contains("key-") && !shown.contains("token-"), "{shown}");
 }
 
+/// Files of AWS's keys, in this generation.
+fn aws_files(folder: &Path, generation: usize) {
+    for name in ["key", "secret", "session"] {
+        replace(&folder.join(name), &format!("s3cret-{name}-{generation}\n"));
+    }
+}
+
+/// Lines of a collection with the keys of these files.
+fn aws(folder: &Path, service: &str) -> String {
+    let [key, secret, session] =
+        ["key", "secret", "session"].map(|name| format!("{{ file = {:?} }}", folder.join(name)));
+    format!(
+        "credentials.aws = {{ service = \"{service}\", region = \"eu-west-1\", access_key = {key}, secret_key = {secret}, \
+         session_token = {session} }}\n{NEXT_URL}"
+    )
+}
+
+/// Returns the text between the mark and the next comma of a request's `Authorization`.
+fn signed<'a>(asked: &'a Asked, mark: &str) -> &'a str {
+    let rest = asked.header("authorization").and_then(|field| field.split_once(mark)).map_or("", |(_, rest)| rest);
+    rest.split(',').next().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn each_page_and_each_retry_is_signed_for_aws_with_the_keys_that_their_files_have_by_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let rotated = folder.path().to_owned();
+    for refusal in [400, 403] {
+        aws_files(folder.path(), 1);
+        let at = rotated.clone();
+        let upstream = Upstream::scripted(200, move |asked, answer| {
+            let is_new = signed(asked, "Credential=").starts_with("s3cret-key-2/")
+                && asked.header("x-amz-security-token") == Some("s3cret-session-2");
+            match asked.page {
+                3 if !is_new => {
+                    aws_files(&at, 2);
+                    Reply::Whole(super::upstream::answer(
+                        refusal,
+                        &[],
+                        "{\"message\":\"s3cret-session-1 has expired\"}",
+                    ))
+                }
+                _ => Reply::Whole(answer),
+            }
+        })
+        .await;
+        let lines_of = format!("headers = {{ X-Amz-Target = \"Orders.List\" }}\n{}", aws(folder.path(), "execute-api"));
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+        let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+        assert_eq!(lines(&received), 200);
+        let asked = upstream.asked();
+        let signatures: std::collections::HashSet<_> = asked.iter().map(|asked| signed(asked, "Signature=")).collect();
+        assert_eq!((asked.len(), signatures.len()), (5, 5));
+        for asked in &asked {
+            assert!(signed(asked, "Credential=").ends_with("/eu-west-1/execute-api/aws4_request"), "{asked:?}");
+            let names = "host;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-amz-target";
+            assert_eq!(signed(asked, "SignedHeaders="), names);
+        }
+        // A client's own keys are not sent with the proxy's, and what is passed through is signed, too.
+        let mut get = client::get("/next_url/orders?page=4&q=a+b", "*/*");
+        get.headers_mut().insert("x-amz-security-token", "s3cret-of-the-client".parse().unwrap());
+        assert_eq!(client::receive(Version::Http1, proxy.address, get).await.head.status, 200);
+        let last = upstream.asked().pop().unwrap();
+        assert!(last.target.contains("q=a%20b") && !signed(&last, "Signature=").is_empty(), "{last:?}");
+        assert_eq!(last.header("x-amz-security-token"), Some("s3cret-session-2"));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_by_aws_names_the_key_or_the_clock_and_shows_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    aws_files(folder.path(), 1);
+    for (status, said, hint) in [
+        (403, "<Error><Code>RequestTimeTooSkewed</Code></Error>", "clock"),
+        (403, "<Error><Code>SignatureDoesNotMatch</Code></Error>", "secret_key of credentials.aws"),
+        (400, "{\"__type\":\"a.b#UnrecognizedClientException\"}", "access_key of credentials.aws"),
+        (403, "{\"message\":\"no\"}", "secret of credentials"),
+    ] {
+        // AWS repeats the fields that it has got.
+        let upstream = Upstream::scripted(200, move |asked, _| {
+            let token = asked.header("x-amz-security-token").unwrap();
+            Reply::Whole(answer(status, &[], format!("{token} {said}")))
+        })
+        .await;
+        let proxy = Proxy::start(&collection(&upstream.url(), &aws(folder.path(), "s3"))).await;
+        let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+        assert_eq!(upstream.asked().len(), 1, "no file has other keys");
+        let failure = received.whole();
+        assert!(failure.contains("\"fault\": \"configuration\"") && failure.contains(hint), "{failure}");
+        assert!(!received.head.status.is_success() && !failure.contains("s3cret"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_gets_no_signature() {
+    let folder = tempfile::tempdir().unwrap();
+    aws_files(folder.path(), 1);
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    other.set_nonblocking(true).unwrap();
+    let to = format!("http://{}/orders?page=2&page_size=50", other.local_addr().unwrap());
+    let upstream = Upstream::scripted(200, move |asked, answer| match asked.page {
+        2 => Reply::Whole(super::upstream::answer(307, &[("location", &to)], "")),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let proxy = Proxy::start(&collection(&upstream.url(), &aws(folder.path(), "s3"))).await;
+    let received = client::receive(Version::Http1, proxy.address, client::stream(ORDERS)).await;
+    assert!(received.broken.is_some() && upstream.asked().len() == 2);
+    assert_eq!(other.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "the other host was contacted");
+}
+
 #[tokio::test]
 async fn another_status_than_401_is_the_end_of_a_token_where_that_is_configured() {
     for (expired, whole) in [("", false), (", expired = [403, 498]", true)] {

@@ -1,6 +1,7 @@
 //! The client of one upstream: credentials, time limits and pacing around its transport.
 
 mod crawl_client;
+mod signed_request;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use url::Url;
 use super::body::CodedBody;
 use super::coding::ACCEPTED;
 use super::credential::{CredentialSources, RequestCredentials};
-use super::error::{ConnectorError, UpstreamError};
+use super::error::{ConnectorError, UpstreamError, root_cause};
 use super::pacing::{CrawlLine, Governors, Permit, member_of};
 use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of, sent_body, watched_connection};
@@ -241,10 +242,16 @@ impl Client {
         let mut url = Cow::Borrowed(url);
         auth::authenticate(&self.upstream, credentials, &mut url, request.headers_mut());
         request.headers_mut().remove(header::HOST);
+        credentials.spell(&mut url);
         *request.uri_mut() = url.as_str().parse().map_err(|error: http::uri::InvalidUri| {
             UpstreamError::Broken(origin_of(&self.upstream), error.to_string())
         })?;
         *request.version_mut() = http::Version::HTTP_11;
+        if credentials.are_signatures() {
+            // Boxed: few requests are signed, and the futures around each have the room.
+            let signed = Box::pin(signed_request::signed(request, credentials)).await;
+            request = signed.map_err(|error| UpstreamError::Broken(origin_of(&self.upstream), root_cause(&*error)))?;
+        }
         self.transport.send(request).await.map_err(|error| error.at(origin_of(&self.upstream)))
     }
 

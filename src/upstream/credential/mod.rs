@@ -1,15 +1,20 @@
 //! Credentials of an upstream's requests: secrets of the configuration or the newest ones of their files, and tokens.
 
+mod aws_keys;
+mod aws_signature;
 mod followed_secret;
 mod placed_secret;
 mod token;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
+use self::aws_keys::FollowedAwsKeys;
 use self::followed_secret::FollowedSecret;
 use self::placed_secret::PlacedSecret;
 use self::token::TokenHolder;
@@ -26,6 +31,7 @@ pub(super) struct CredentialSources(Arc<[Vec<CredentialSource>]>);
 enum CredentialSource {
     Fixed(Arc<FollowedSecret>),
     Token(Arc<TokenHolder>),
+    Aws(Arc<FollowedAwsKeys>),
 }
 
 /// Credentials of one request, those of each source of one member.
@@ -49,6 +55,7 @@ impl CredentialSources {
                 Credential::Token(place, settings) => {
                     CredentialSource::Token(Arc::new(TokenHolder::new(place, settings, upstream, renewals.clone())?))
                 }
+                Credential::Aws(keys) => CredentialSource::Aws(Arc::new(FollowedAwsKeys::new(keys))),
             })
         };
         let members = upstream.credentials.members.iter().map(|member| member.iter().map(source).collect());
@@ -82,6 +89,7 @@ impl CredentialSources {
             placed.push(match source {
                 CredentialSource::Fixed(secret) => secret.current(),
                 CredentialSource::Token(token) => token.current().await?,
+                CredentialSource::Aws(keys) => keys.current(),
             });
         }
         Ok(RequestCredentials { member, placed })
@@ -100,6 +108,7 @@ impl CredentialSources {
             let other = match source {
                 CredentialSource::Fixed(secret) if status == StatusCode::UNAUTHORIZED => secret.after(placed),
                 CredentialSource::Fixed(_) => None,
+                CredentialSource::Aws(keys) => keys.after(placed, status),
                 CredentialSource::Token(token) if token.is_refusal(status) => token.after(placed, path).await?,
                 CredentialSource::Token(token) => {
                     token.answered(placed, status, path);
@@ -127,6 +136,7 @@ impl CredentialSources {
         let of = |source: &CredentialSource| match source {
             CredentialSource::Fixed(secret) => secret.secrets(),
             CredentialSource::Token(token) => token.secrets(),
+            CredentialSource::Aws(keys) => keys.secrets(),
         };
         self.0.iter().flatten().flat_map(of).collect()
     }
@@ -143,8 +153,24 @@ impl RequestCredentials {
         Self { member, placed: credentials.of(member).iter().map(placed).collect() }
     }
 
-    /// Adds the credentials to a request.
+    /// Adds the credentials to a request, but for a signature.
     pub(super) fn add_to(&self, url: &mut Cow<'_, Url>, headers: &mut HeaderMap) {
         self.placed.iter().for_each(|placed| placed.add_to(url, headers));
+    }
+
+    /// Writes the URL of a request as it is signed, since some stores sign it as it is sent.
+    pub(super) fn spell(&self, url: &mut Cow<'_, Url>) {
+        self.placed.iter().filter_map(|placed| placed.signer()).for_each(|signer| signer.spell(url.to_mut()));
+    }
+
+    /// Returns true where the request is signed when all else of it is there.
+    pub(super) fn are_signatures(&self) -> bool {
+        self.placed.iter().any(|placed| placed.signer().is_some())
+    }
+
+    /// Signs a request that is otherwise as it is sent. `body` is none where it is not known before it is sent.
+    pub(super) fn sign(&self, head: &mut Parts, body: Option<&[u8]>) {
+        let signers = self.placed.iter().filter_map(|placed| placed.signer());
+        signers.for_each(|signer| signer.sign(head, body, SystemTime::now()));
     }
 }

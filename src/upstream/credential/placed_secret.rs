@@ -1,6 +1,7 @@
 //! A secret in its place of a request.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,10 +18,22 @@ pub(in crate::upstream) struct PlacedSecret {
     is_accepted: AtomicBool,
 }
 
+/// Keys that requests to this service and region of AWS are signed with.
+#[derive(Debug)]
+pub(in crate::upstream) struct AwsSigner {
+    pub(super) service: Arc<str>,
+    pub(super) region: Arc<str>,
+    pub(super) access_key: Arc<PlacedSecret>,
+    pub(super) secret_key: Arc<PlacedSecret>,
+    pub(super) session_token: Option<Arc<PlacedSecret>>,
+}
+
 #[derive(Debug)]
 enum SentPlace {
     Field(HeaderName, HeaderValue),
     Parameter(String),
+    /// The signature of the whole request, which is made with it.
+    Signature(AwsSigner),
 }
 
 impl PlacedSecret {
@@ -37,6 +50,20 @@ impl PlacedSecret {
         Self { text: Secret::new(text.to_owned()), place, is_accepted: AtomicBool::new(false) }
     }
 
+    /// A secret key of AWS, which is not sent itself.
+    pub(super) fn signing(signer: AwsSigner) -> Self {
+        let text = Secret::new(signer.secret_key.text().to_owned());
+        Self { text, place: SentPlace::Signature(signer), is_accepted: AtomicBool::new(false) }
+    }
+
+    /// Returns the signer of requests; none where the secret itself is sent.
+    pub(super) fn signer(&self) -> Option<&AwsSigner> {
+        match &self.place {
+            SentPlace::Signature(signer) => Some(signer),
+            SentPlace::Field(..) | SentPlace::Parameter(_) => None,
+        }
+    }
+
     /// Notes that a request with this secret was not refused for it.
     pub(super) fn accept(&self) {
         self.is_accepted.store(true, Ordering::Relaxed);
@@ -50,10 +77,12 @@ impl PlacedSecret {
         self.text.expose()
     }
 
+    /// Adds the secret to a request. A signature is added last, when all else is there.
     pub(super) fn add_to(&self, url: &mut Cow<'_, Url>, headers: &mut HeaderMap) {
         match &self.place {
             SentPlace::Field(name, value) => drop(headers.insert(name.clone(), value.clone())),
             SentPlace::Parameter(name) => set_query(url.to_mut(), name, self.text()),
+            SentPlace::Signature(_) => {}
         }
     }
 
