@@ -61,7 +61,7 @@ async fn signatures_for_another_region_than_the_upstreams_are_warned_of() {
 async fn a_pool_that_has_one_secret_twice_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    for (name, secret) in [("a", "one"), ("b", "two"), ("c", "one")] {
+    for (name, secret) in [("a", "s3cret-one"), ("b", "s3cret-two"), ("c", "s3cret-one")] {
         fs::write(folder.join(name), secret).unwrap();
     }
     for (files, twice) in [("abc", Some("[0] and credentials.pool[2] have one secret")), ("ab", None), ("xy", None)] {
@@ -69,7 +69,7 @@ async fn a_pool_that_has_one_secret_twice_is_warned_of() {
         let pool = members.collect::<Vec<_>>().join(", ");
         let (passed, output) = check(folder, "", "", &format!("credentials = {{ pool = [{pool}] }}")).await;
         assert!(passed && output.contains(twice.unwrap_or("share the requests")), "{output}");
-        assert!(output.contains("have one secret") == twice.is_some() && !output.contains("one\""), "{output}");
+        assert!(output.contains("have one secret") == twice.is_some() && !output.contains("s3cret"), "{output}");
     }
 }
 

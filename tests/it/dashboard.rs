@@ -9,7 +9,6 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 
 use super::client::{self, Received, Version, get, stream};
-use super::metrics::told;
 use super::proxy::{Process, collection};
 use super::upstream::{Gate, Reply, Upstream, answer};
 
@@ -21,7 +20,7 @@ async fn serve(top: &str, upstream: &Upstream, lines: &str) -> (Process, SocketA
     let toml =
         format!("admin = \"127.0.0.1:0\"\n{top}\n[snapshots]\ndisk = \"0\"\n{}", collection(&upstream.url(), lines));
     let mut process = Process::serve(&toml).await;
-    let admin = told(&mut process).await;
+    let admin = process.admin().await;
     (process, admin)
 }
 
@@ -136,7 +135,7 @@ async fn every_crawl_that_breaks_behind_its_first_records_is_a_failure() {
         collection(&upstream.url(), PAGES)
     );
     let mut process = Process::serve(&toml).await;
-    let admin = told(&mut process).await;
+    let admin = process.admin().await;
     for number in 0..20 {
         let received = client::receive(Version::Http1, process.address, stream(&format!("/orders/{number}"))).await;
         assert!(received.broken.is_some(), "{received:?}");

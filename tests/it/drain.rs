@@ -8,7 +8,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::client::{self, BOTH, Received, Version, get, stream};
-use super::metrics::told;
 use super::proxy::{Process, demo, run};
 use super::upstream::{Gate, Reply, Upstream};
 
@@ -34,7 +33,7 @@ async fn a_server_that_leaves_is_not_ready_and_still_accepts() {
     let upstream = Upstream::of(1).await;
     let settings = format!("admin = \"127.0.0.1:0\"\n[drain]\ndelay = \"2s\"\n{}", demo(&upstream));
     let mut process = Process::serve(&settings).await;
-    let admin = told(&mut process).await;
+    let admin = process.admin().await;
     assert_eq!(status(admin, "/readyz").await, StatusCode::OK);
     process.signal(Signal::TERM);
     process.wait_for("not ready").await;
@@ -134,8 +133,7 @@ async fn the_next_process_waits_for_the_folder_of_one_that_is_stopping() {
     gate.open();
     assert!(Received::read(response).await.broken.is_none());
     assert_eq!(first.end().await.1, Some(0));
-    let address = next.wait_for("listening on ").await;
-    let address = address.rsplit_once("http://").unwrap().1.trim().parse().unwrap();
+    let address = next.address_in("listening on ").await;
     assert_eq!(status(address, "/next_url/orders?page=1").await, StatusCode::OK);
     next.signal(Signal::TERM);
     assert_eq!(next.end().await.1, Some(0));

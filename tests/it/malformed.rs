@@ -127,8 +127,7 @@ async fn a_web_page_of_another_name_reaches_nothing_on_loopback() {
         Request::get(target).header("host", host).header("accept", accept).body(Full::<Bytes>::default()).unwrap()
     };
     let mut process = Process::serve(&format!("admin = \"127.0.0.1:0\"\n{}", collection(&upstream.url(), LINES))).await;
-    let admin = process.has_said("metrics at ").await;
-    let admin = admin.rsplit_once("http://").unwrap().1.trim().trim_end_matches("/metrics").parse().unwrap();
+    let admin = process.admin().await;
     for (address, target) in [(process.address, "/orders"), (admin, "/metrics")] {
         for accept in ["*/*", "application/x-ndjson"] {
             for host in ["evil.example", "localhost.evil.example:8080", "10.0.0.1"] {

@@ -18,15 +18,8 @@ type Samples = BTreeMap<String, f64>;
 pub(super) async fn serve(upstream: &Upstream, lines: &str) -> (Process, SocketAddr) {
     let toml = format!("admin = \"127.0.0.1:0\"\n{}", collection(&upstream.url(), lines));
     let mut process = Process::serve(&toml).await;
-    let address = told(&mut process).await;
+    let address = process.admin().await;
     (process, address)
-}
-
-/// The operator's address, as it is told.
-pub(super) async fn told(process: &mut Process) -> SocketAddr {
-    let line = process.wait_for("metrics at ").await;
-    let address = line.rsplit_once("http://").unwrap().1.trim().strip_suffix("/metrics").unwrap();
-    address.parse().unwrap()
 }
 
 async fn ask(admin: SocketAddr, path: &str) -> (StatusCode, String) {
@@ -192,7 +185,7 @@ async fn the_list_has_the_costs_of_each_snapshot() {
     .await;
     let lines = collection(&upstream.url(), "records = \"$\"\npagination = \"none\"");
     let mut process = Process::serve(&format!("admin = \"127.0.0.1:0\"\n[snapshots]\ndisk = \"0\"\n{lines}")).await;
-    let admin = told(&mut process).await;
+    let admin = process.admin().await;
     assert_eq!(client::receive(Version::Http1, process.address, stream("/a")).await.whole(), "1\n2\n");
     let (_, text) = ask(admin, "/snapshots").await;
     let list: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -230,7 +223,7 @@ async fn the_address_of_the_arguments_needs_no_file_and_overrides_it() {
     for source in sources {
         let arguments = source.into_iter().chain(["--admin", "127.0.0.1:0"].map(AsRef::as_ref));
         let mut process = Process::serve_with(arguments).await;
-        let admin = told(&mut process).await;
+        let admin = process.admin().await;
         assert_eq!(ask(admin, "/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
         process.signal(rustix::process::Signal::TERM);
         assert_eq!(process.end().await.1, Some(0));
@@ -274,7 +267,7 @@ async fn a_token_guards_everything_but_the_probes() {
     let lines = collection("http://127.0.0.1:1", ONE_PAGE);
     let token = format!("admin_token = {{ file = {:?} }}", file.path());
     let mut process = Process::serve(&format!("admin = \"0.0.0.0:0\"\n{token}\n{lines}")).await;
-    let port = told(&mut process).await.port();
+    let port = process.admin().await.port();
     let admin = SocketAddr::from(([127, 0, 0, 1], port));
     for path in ["/healthz", "/readyz"] {
         assert_eq!(ask(admin, path).await.0, StatusCode::OK);
@@ -305,7 +298,7 @@ async fn a_token_guards_everything_but_the_probes() {
     let open =
         arguments[1..].iter().filter(|word| !["--listen", "127.0.0.1:0"].contains(word)).chain([&"--admin-open"]);
     let mut process = Process::serve_with(open.map(AsRef::as_ref)).await;
-    let port = told(&mut process).await.port();
+    let port = process.admin().await.port();
     let admin = SocketAddr::from(([127, 0, 0, 1], port));
     for path in ["/metrics", "/healthz", "/readyz"] {
         assert_eq!(ask(admin, path).await.0, StatusCode::OK, "{path}");

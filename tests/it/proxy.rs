@@ -193,8 +193,7 @@ impl Process {
 
     async fn started(command: Command) -> Self {
         let mut process = Self::until_it_says("listening on ", command).await;
-        let line = process.has_said("listening on ").await;
-        process.address = line.rsplit_once("://").unwrap().1.split('"').next().unwrap().trim().parse().unwrap();
+        process.address = process.address_in("listening on ").await;
         process
     }
 
@@ -226,6 +225,17 @@ impl Process {
             Some(line) => line,
             None => self.wait_for(part).await,
         }
+    }
+
+    /// Address of the last URL in the line that has this in it, whether it was said before or is waited for.
+    pub(super) async fn address_in(&mut self, part: &str) -> SocketAddr {
+        let line = self.has_said(part).await;
+        line.rsplit_once("://").unwrap().1.split(['/', '"']).next().unwrap().trim().parse().unwrap()
+    }
+
+    /// The operator's address.
+    pub(super) async fn admin(&mut self) -> SocketAddr {
+        self.address_in("metrics at ").await
     }
 
     /// Forgets what it has said.

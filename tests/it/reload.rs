@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use tempfile::NamedTempFile;
 
 use super::client::{self, BOTH, Received, Version, lines, stream};
-use super::metrics::{samples, told};
+use super::metrics::samples;
 use super::proxy::{Process, run};
 use super::upstream::{Gate, Reply, Upstream, answer};
 
@@ -97,7 +97,7 @@ async fn a_file_with_a_mistake_changes_nothing_and_is_told_on_one_line() {
     let upstream = upstream(&Gate::default()).await;
     let before = format!("admin = \"127.0.0.1:0\"\n{KEPT}{}", collections(&upstream, &["/a"]));
     let mut server = Reloaded::serve(&before, &[]).await;
-    let admin = told(&mut server.process).await;
+    let admin = server.process.admin().await;
     let other = collections(&upstream, &["/b"]);
     for (text, reason) in [
         (format!("access_logg = true\n{before}"), "unknown key"),
@@ -171,7 +171,7 @@ async fn a_pagination_that_was_recognised_is_shown_until_one_is_configured() {
     let configured = collections(&upstream, &["/a"]);
     let auto = configured.replace("records = \"$\"\npagination = \"link_header\"\n", "");
     let mut server = Reloaded::serve(&format!("{top}{auto}"), &[]).await;
-    let admin = told(&mut server.process).await;
+    let admin = server.process.admin().await;
     let source = async || {
         let rows = client::receive(Version::Http1, admin, client::get("/collections.json", "*/*")).await;
         let rows: serde_json::Value = serde_json::from_slice(&rows.body).unwrap();

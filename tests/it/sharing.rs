@@ -1,7 +1,6 @@
 //! Sharing: requests that share a crawl and those that don't, the freshness of snapshots, and the remains of broken or abandoned streams.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -576,9 +575,7 @@ async fn an_interrupted_crawl_that_needs_nothing_of_a_client_resumes_by_itself()
         let kept = format!("admin = \"127.0.0.1:0\"\n[snapshots]\ndir = {:?}\nresume_on_start = true", folder.path());
         let lines = format!("{LINKS}\n{more}\n{}", super::proxy::RETRY);
         let mut process = Process::serve(&format!("{kept}\n{}", collection(&upstream.url(), &lines))).await;
-        let line = process.wait_for("metrics at ").await;
-        let admin: SocketAddr =
-            line.rsplit_once("http://").unwrap().1.trim().strip_suffix("/metrics").unwrap().parse().unwrap();
+        let admin = process.admin().await;
         (process, admin)
     };
     let (first, _) = serve("").await;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::client;
-use super::metrics::{samples, told};
+use super::metrics::samples;
 use super::proxy::{Process, Proxy, collection};
 use super::tls::secured_by;
 use super::upstream::{Reply, Upstream};
@@ -265,7 +265,7 @@ async fn the_stop_cuts_them_and_says_how_many() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let settings = format!("admin = \"127.0.0.1:0\"\n[drain]\ngrace = \"100ms\"\n{}", collection(&url, LINES));
     let mut process = Process::serve(&settings).await;
-    let admin = told(&mut process).await;
+    let admin = process.admin().await;
     let (mut client, mut upstream) = open(&listener, process.address).await;
     let figures = samples(admin).await;
     assert_eq!(["unpage_websockets", "unpage_websockets_opened_total"].map(|name| figures[name]), [1.0, 1.0]);
