@@ -1,6 +1,7 @@
 //! Bytes of a complete snapshot in a format that needs all records before its first byte: made once and on demand, in a file.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -21,9 +22,6 @@ static PERMITS: Semaphore = Semaphore::const_new(2);
 
 /// Largest number of derived files of one snapshot, the last requested ones: requests name the columns.
 const MAX_FILES: usize = 8;
-
-/// Number of bytes that are read at once.
-const FRAME: usize = 64 * 1024;
 
 /// Files that were derived from one snapshot.
 #[derive(Debug, Default)]
@@ -54,14 +52,14 @@ pub struct DerivedReader {
     end: u64,
     /// Read under way, on a thread that may wait for the disk.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
-    /// The last bytes, whose buffer is used again once they have been sent.
+    /// The last block, whose buffer is used again once its bytes have been sent.
     last: Bytes,
     /// Reader at the end of the log, which tells the proof. A snapshot without a reader may be evicted.
     log: Reader,
 }
 
 impl Derivations {
-    /// Makes the file at the first call, and again after a failure or a cut by another program. It is made to its end although its requester
+    /// Makes the file at the first call, and again after a failure or a change by another program. It is made to its end although its requester
     /// leaves: a client that asks again after a timeout finds it.
     pub(super) async fn get(&self, log: &Log, format: Format, columns: Option<&ColumnNames>) -> DerivationResult {
         loop {
@@ -70,7 +68,10 @@ impl Derivations {
             if tokio::task::spawn_blocking(move || checked.is_whole()).await.unwrap_or(true) {
                 return Ok(file);
             }
-            tracing::warn!("a {} file was cut or removed by another program, and is written again", format.name());
+            tracing::warn!(
+                "a {} file was changed, cut or removed by another program or the disk, and is written again",
+                format.name()
+            );
             let is_other =
                 |made: &Option<DerivationResult>| !matches!(made, Some(Ok(other)) if Arc::ptr_eq(other, &file));
             self.0.lock().retain(|known| is_other(&known.outcome.borrow()));
@@ -124,24 +125,26 @@ impl DerivedReader {
             let is_whole = self.end == self.file.length();
             return if is_whole { self.log.poll_next(context) } else { Poll::Ready(Ok(ReaderEvent::Stop)) };
         }
-        let most = usize::try_from(self.end - self.position).unwrap_or(usize::MAX).min(FRAME);
-        let bytes = ready!(self.poll_file(most, context)).map_err(|error| Arc::new(unwritable(&error)))?;
-        self.position += bytes.len() as u64;
+        let block = self.file.block(self.position);
+        let bytes = ready!(self.poll_block(&block, context)).map_err(|error| Arc::new(unwritable(&error)))?;
+        let end = block.end.min(self.end);
+        let [from, to] = [self.position, end].map(|at| usize::try_from(at - block.start).unwrap_or(usize::MAX));
+        self.position = end;
         self.last = bytes.clone();
-        Poll::Ready(Ok(ReaderEvent::Bytes(bytes)))
+        Poll::Ready(Ok(ReaderEvent::Bytes(bytes.slice(from..to))))
     }
 
-    fn poll_file(&mut self, most: usize, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    fn poll_block(&mut self, block: &Range<u64>, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         if self.reading.is_none() {
             let buffer = std::mem::take(&mut self.last).try_into_mut().unwrap_or_default();
-            if let Some(read) = self.file.read_cached(self.position, most, buffer).transpose() {
+            if let Some(read) = self.file.read_cached(block, buffer).transpose() {
                 return Poll::Ready(read);
             }
         }
-        let (file, at) = (&self.file, self.position);
+        let file = &self.file;
         let reading = self.reading.get_or_insert_with(|| {
-            let file = Arc::clone(file);
-            tokio::task::spawn_blocking(move || file.read(at, most))
+            let (file, block) = (Arc::clone(file), block.clone());
+            tokio::task::spawn_blocking(move || file.read(&block))
         });
         let read = ready!(std::pin::Pin::new(reading).poll(context));
         self.reading = None;
@@ -257,7 +260,8 @@ pub fn in_memory(format: Format) -> Failure {
 #[cfg(feature = "columnar")]
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::os::unix::fs::FileExt;
+    use std::path::{Path, PathBuf};
     use std::pin::pin;
     use std::task::Waker;
     use std::time::Duration;
@@ -271,7 +275,7 @@ mod tests {
     use crate::snapshot::snapshot::Snapshot;
     use crate::snapshot::store::Store;
 
-    const RECORDS: u64 = 20_000;
+    const RECORDS: u64 = 30_000;
 
     /// Creates a complete snapshot in a folder, whose budget has this number of bytes beside the snapshot.
     async fn snapshot(dir: Option<&Path>, beside: u64) -> (Store, Snapshot) {
@@ -319,22 +323,66 @@ mod tests {
         let (part, end) = bytes(one.reader(2, Some(9)).unwrap()).await;
         assert!(matches!(end, ReaderEvent::Stop) && part == whole[2..9]);
         drop((one, other, snapshot));
+        store.written().await;
         assert_eq!((store.on_disk(), made(dir.path())), (before, 0));
+    }
+
+    /// Returns the path of the only derived file.
+    fn only_file(dir: &Path) -> PathBuf {
+        let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let is_derived = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("derived-");
+        let files: Vec<_> = files.filter(is_derived).collect();
+        let [file] = &files[..] else { panic!("{files:?}") };
+        file.clone()
     }
 
     #[tokio::test]
     async fn a_file_that_was_cut_is_made_again() {
         let dir = tempfile::tempdir().unwrap();
-        let (_store, snapshot) = snapshot(Some(dir.path()), 1 << 24).await;
+        let (store, snapshot) = snapshot(Some(dir.path()), 1 << 24).await;
         let made = bytes(snapshot.derived(Format::Parquet, None).await.unwrap().reader(0, None).unwrap()).await.0;
-        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-        let files: Vec<_> =
-            files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("derived-")).collect();
-        let [file] = &files[..] else { panic!("{files:?}") };
-        std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(1_000).unwrap();
+        let file = only_file(dir.path());
+        std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(1_000).unwrap();
         let again = snapshot.derived(Format::Parquet, None).await.unwrap();
         assert_eq!(bytes(again.reader(0, None).unwrap()).await.0, made);
+        store.written().await;
         assert!(!file.exists());
+    }
+
+    #[tokio::test]
+    async fn a_flipped_byte_breaks_its_readers_and_the_file_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, snapshot) = snapshot(Some(dir.path()), 1 << 24).await;
+        let first = snapshot.derived(Format::Parquet, None).await.unwrap();
+        let whole = bytes(first.reader(0, None).unwrap()).await.0;
+        let length = whole.len() as u64;
+        assert!(length > 65_536);
+        drop(first);
+        for at in [0, 65_535, 65_536, length - 1] {
+            let before = snapshot.derived(Format::Parquet, None).await.unwrap();
+            let file = std::fs::OpenOptions::new().write(true).open(only_file(dir.path())).unwrap();
+            file.write_all_at(&[!whole[usize::try_from(at).unwrap()]], at).unwrap();
+            let mut reader = before.reader(0, None).unwrap();
+            let mut sent = Vec::new();
+            let failure = loop {
+                match std::future::poll_fn(|context| reader.poll_next(context)).await {
+                    Ok(ReaderEvent::Bytes(more)) => sent.extend_from_slice(&more),
+                    Ok(end) => panic!("{end:?}"),
+                    Err(failure) => break failure,
+                }
+            };
+            assert!(failure.message.contains("its bytes are not those that were written"), "{failure}");
+            assert!(whole.starts_with(&sent) && sent.len() as u64 <= at, "{at}");
+            // A range of another block has its bytes.
+            let other = if at < 65_536 { length - 9..length - 2 } else { 3..70 };
+            let part = bytes(before.reader(other.start, Some(other.end)).unwrap()).await.0;
+            assert_eq!(part, whole[usize::try_from(other.start).unwrap()..usize::try_from(other.end).unwrap()]);
+            drop((reader, before));
+            let again = snapshot.derived(Format::Parquet, None).await.unwrap();
+            assert!(bytes(again.reader(0, None).unwrap()).await.0 == whole, "{at}");
+            drop(again);
+            store.written().await;
+        }
     }
 
     #[tokio::test]
@@ -349,17 +397,19 @@ mod tests {
         let columns: ColumnNames = "id:bool".parse().unwrap();
         let failure = snapshot.derived(Format::Parquet, Some(&columns)).await.unwrap_err();
         assert_eq!(failure.message, "the value of `id` in record 0, counted from 0, is no bool");
+        store.written().await;
         assert_eq!((store.on_disk(), made(dir.path())), (before, 0));
     }
 
     #[tokio::test]
     async fn a_snapshot_has_a_few_files_and_one_in_memory_none() {
         let dir = tempfile::tempdir().unwrap();
-        let (_store, kept) = snapshot(Some(dir.path()), 1 << 24).await;
+        let (store, kept) = snapshot(Some(dir.path()), 1 << 24).await;
         for number in 0..=MAX_FILES {
             let columns: ColumnNames = format!("id,c{number}").parse().unwrap();
             kept.derived(Format::Parquet, Some(&columns)).await.unwrap();
         }
+        store.written().await;
         assert_eq!(made(dir.path()), MAX_FILES);
         let (_store, kept) = snapshot(None, 0).await;
         let failure = kept.derived(Format::Parquet, None).await.unwrap_err();
