@@ -17,13 +17,14 @@ rust_log=$installed/rust-tests.log
 python_report=$installed/python-tests.xml
 # Names of the steps that failed, one on a line: steps that run beside others have no variables in common.
 failed_steps=$installed/failed-steps
+# Process group of the function that runs beside another one.
+other=
 
 main() {
   mkdir -p "$installed"
   rm -f "$rust_log" "$python_report"
   : >"$failed_steps"
-  # Steps beside others ignore Ctrl-C unless they are told.
-  trap 'trap - INT TERM; kill 0' INT TERM
+  trap interrupted INT TERM
 
   step "Debian packages" debian_packages || finish
   side_by_side installation lints || finish
@@ -67,16 +68,26 @@ release_builds() {
 }
 
 # side_by_side ONE OTHER: runs two functions at once; fails if either does. The other's output comes behind the one's.
+# The other has a process group of its own, which Ctrl-C does not reach: `interrupted` ends it, and nothing of the caller's.
 side_by_side() {
-  local status=0 output=$installed/$2.log other
+  local status=0 output=$installed/$2.log
   echo "==> $2, beside what follows"
+  set -m
   "$2" >"$output" 2>&1 &
   other=$!
+  set +m
   "$1" || status=$?
   wait "$other" || status=$?
+  other=
   echo "==> $2"
   cat "$output"
   return $status
+}
+
+interrupted() {
+  trap - INT TERM
+  [ -z "$other" ] || kill -- "-$other"
+  exit 130
 }
 
 # step NAME COMMAND…: runs one step, says how long it took, and remembers it if it failed.
@@ -212,7 +223,7 @@ rust_tests() {
   timeout 2400 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
 }
 
-# For the image, which is what is tried of it: a second release build would take five minutes. What it takes of the first one is its size.
+# The binary of the container image, whose test needs no optimised one: another release build would take five minutes.
 static_binary() {
   cargo rustc --locked --quiet --bin unpage -- -C target-feature=+crt-static -C strip=symbols &&
     install -D "$CARGO_TARGET_DIR/debug/unpage" "$CARGO_TARGET_DIR/static/unpage"
