@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness import chaos_judge
-from harness.chaos_case import BATCH, FORMS, Case, Harm, harm_of
+from harness.chaos_case import BATCH, Case, Harm, harm_of
 from harness.chaos_upstream import ChaosUpstream
 from harness.client import Outcome
 from harness.download import Curl
+from harness.forms import FORMS, query
 from harness.kept import Kept
 from harness.process import until
 
@@ -38,7 +39,8 @@ def test_no_crawl_ends_cleanly_with_wrong_records(tmp_path: Path):
         logs = list(pool.map(lambda batch: run(batch, batches[batch], tmp_path), batches))
     (tmp_path / "cases.jsonl").write_text("".join(cases for cases, _ in logs))
     (tmp_path / "upstream.jsonl").write_text("".join(requests for _, requests in logs))
-    judged = subprocess.run([sys.executable, chaos_judge.__file__, str(tmp_path)], capture_output=True, text=True)
+    judge = [sys.executable, "-m", chaos_judge.__name__, str(tmp_path)]
+    judged = subprocess.run(judge, cwd=Path(chaos_judge.__file__).parents[1], capture_output=True, text=True)
     print(judged.stderr)
     found = json.loads(judged.stdout)
     print(f"seeds {asked.start}..{asked.stop}: {json.dumps(found, indent=1)}")
@@ -120,10 +122,10 @@ def download(proxy: Kept, case: Case, form: str, folder: Path) -> Outcome:
     options = ["-f", case.version, "--max-time", "60", "-H", f"Authorization: {case.caller}"]
     # Every other client decodes as it receives, and resumes at the number of decoded bytes.
     options += ["--compressed"] if case.seed % 2 else []
-    query = f"?{FORMS[form]}" if form in FORMS else ""
+    asked = f"?{query(form, 'id,list,pad,crc')}" if form in FORMS else ""
     if form in LATE:
-        query += f"&_snapshot=~case-{case.seed}"
-    curl = Curl(proxy.url + case.path + query, folder / f"{case.seed}.ndjson", *options)
+        asked += f"&_snapshot=~case-{case.seed}"
+    curl = Curl(proxy.url + case.path + asked, folder / f"{case.seed}.ndjson", *options)
     outcome = curl.begin().outcome()
     for _ in range(3):
         if outcome.how == "whole" or is_refused(outcome):

@@ -1,5 +1,5 @@
 """Every client behind every middle box, and lists that break: no broken stream is taken for a whole one both by the
-client's own word and by a parser of what it left. docs/middle-boxes.md has the table, which is measured here."""
+client's own word and by a parser of what it left, in any format. docs/middle-boxes.md has the table, which is measured here."""
 
 import json
 import os
@@ -11,8 +11,10 @@ import pytest
 from harness.boxes import BOXES, Box
 from harness.client import CLIENTS, marked, parses
 from harness.cuts import Cut, Cuts
+from harness.forms import FORMS, ids, query
 from harness.process import REPOSITORY
 from harness.proxy import Serve
+from harness.scripted import RECORDS
 
 LONG = "UNPAGE_LONG" in os.environ
 #: Pages of a hundred records: 190 kB, and in the long form also 19 kB and 1.9 MB.
@@ -43,7 +45,8 @@ def lists(request, tmp_path_factory):
     upstream = Cuts(request.param)
     place = tmp_path_factory.mktemp("endings")
     config = place / "unpage.toml"
-    config.write_text(f'listen = "127.0.0.1:0"\n\n{upstream.config()}')
+    # Parquet is made in a file.
+    config.write_text(f'listen = "127.0.0.1:0"\n\n[snapshots]\ndir = "{place / "snapshots"}"\n\n{upstream.config()}')
     proxy = Serve(["--config", str(config)], place / "serve.log", {"XDG_CACHE_HOME": str(place)})
     yield upstream, proxy
     proxy.child.stop()
@@ -132,7 +135,31 @@ def cell(client: str, way: str, url: str, upstream: Cuts, place: Path) -> Cell:
             found.problems.append(f"a broken stream is taken for whole: {said}")
         else:
             found.noticed.add("parser")
+    if way != HTTP1_0:
+        found.problems += other_formats(client, way, upstream, url, place)
     return found
+
+
+def other_formats(client: str, way: str, upstream: Cuts, url: str, place: Path) -> list[str]:
+    """Runs a client over a list that breaks, and directly over a whole one, in another format for each client and way; in the long form in all."""
+    turn = list(CLIENTS).index(client) + [DIRECT, *BOXES].index(way)
+    problems = []
+    for form in FORMS if LONG else [list(FORMS)[turn % len(FORMS)]]:
+        name = f"{client}-{turn}-{form}"
+        for cut in [Cut.NONE, Cut.BOUNDARY] if LONG or way == DIRECT else [Cut.BOUNDARY]:
+            file = place / f"{name}-{cut.value}"
+            run, _ = CLIENTS[client]
+            outcome = run(f"{url}/{cut.value}/orders?client={name}&{query(form, 'id,text')}", file)
+            found = ids(form, file.read_bytes()) if file.exists() else None
+            said = f"{client}, {way}, {form}, {cut.value}: {outcome.how}, {len(found or [])} records, {outcome.detail.strip()[-200:]}"
+            print(said)
+            if not upstream.calls[cut.value, name]:
+                problems.append(f"the upstream was never asked: {said}")
+            elif cut is Cut.NONE and (outcome.how != "whole" or found != list(range(1, upstream.pages * RECORDS + 1))):
+                problems.append(f"a whole stream does not pass: {said}")
+            elif cut is not Cut.NONE and outcome.how == "whole" and found is not None:
+                problems.append(f"a broken stream is taken for whole: {said}")
+    return problems
 
 
 def rendered(table: dict[tuple[str, str], str]) -> str:

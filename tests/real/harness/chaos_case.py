@@ -6,20 +6,11 @@ import random
 import zlib
 from dataclasses import dataclass, field
 
+from .forms import FORMS
+
 #: Cases of one run of unpage.
 BATCH = 16
 DIALECTS = ("cursor", "link", "page", "offset", "keyset")
-COLUMNS = "_columns=id,list,pad,crc"
-#: Queries of the formats, by seed: every other case asks for the format of the log.
-FORMS = {
-    "json": "_format=json",
-    "json-seq": "_format=json-seq",
-    "csv": f"_format=csv&{COLUMNS}",
-    "csv-excel": f"_format=csv-excel&{COLUMNS}",
-    "tsv": f"_format=tsv&{COLUMNS}",
-    "arrow": f"_format=arrow&{COLUMNS}",
-    "parquet": f"_format=parquet&{COLUMNS}",
-}
 
 
 class Kind(enum.Enum):
@@ -131,7 +122,7 @@ class Case:
 
     @property
     def form(self) -> str:
-        # Codings change with each seed, too.
+        """Every other case asks for the format of the log. Codings change with each seed, too."""
         return list(FORMS)[self.seed // 4 % len(FORMS)] if self.seed % 4 >= 2 else "ndjson"
 
     @property

@@ -1,21 +1,17 @@
 """Judge of chaos: a program of its own, which knows the clients' bytes, their ends and the upstream's log, and nothing of unpage.
 
-    chaos_judge.py FOLDER
+    python -m harness.chaos_judge FOLDER
 
 The folder holds `cases.jsonl` (each line a case, its end and the file of its client) and `upstream.jsonl` (each line a
 request). It prints what it counted as JSON; its status is 0 if no stream was wrong."""
 
-import csv
-import io
 import json
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow.ipc
-import pyarrow.parquet
+from .forms import FORMS, TEXTS
 
 
 def main(folder: Path) -> int:
@@ -54,24 +50,6 @@ def main(folder: Path) -> int:
     return 1 if problems else 0
 
 
-def table(body: bytes, delimiter: str = ",") -> list[dict]:
-    header, *rows = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True, delimiter=delimiter)
-    cells = (dict(zip(header, row, strict=True)) for row in rows)
-    return [{name: cell if name == "pad" else int(cell) for name, cell in row.items()} for row in cells]
-
-
-#: Readers of the formats other than NDJSON. An exception is a body that is not whole.
-READERS: dict[str, Callable[[bytes], list[dict]]] = {
-    "json": lambda body: json.loads(body),
-    "json-seq": lambda body: [json.loads(text) for text in body.split(b"\x1e")[1:]],
-    "csv": table,
-    "csv-excel": table,
-    "tsv": lambda body: table(body, "\t"),
-    "arrow": lambda body: pyarrow.ipc.open_stream(io.BytesIO(body)).read_all().to_pylist(),
-    "parquet": lambda body: pyarrow.parquet.read_table(io.BytesIO(body)).to_pylist(),
-}
-
-
 def wrong(case: dict, left: bytes) -> str | None:
     """What is wrong with the bytes of a client, if anything is."""
     return wrong_lines(case, left) if case["form"] == "ndjson" else wrong_body(case, left)
@@ -79,7 +57,9 @@ def wrong(case: dict, left: bytes) -> str | None:
 
 def wrong_body(case: dict, left: bytes) -> str | None:
     try:
-        records = READERS[case["form"]](left)
+        records = FORMS[case["form"]](left)
+        if case["form"] in TEXTS:
+            records = [{name: cell if name == "pad" else int(cell) for name, cell in row.items()} for row in records]
     except Exception as error:  # noqa: BLE001
         return f"a clean end that can't be read: {error}: {left[-80:]!r}" if case["is_whole"] else None
     for record in records:
