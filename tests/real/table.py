@@ -45,6 +45,8 @@ class Collection:
     hopeless: str | None = None
     #: Preset that is all of its configuration.
     preset: str | None = None
+    #: Options without which the preset does not know the list, as the name of its records.
+    beside_preset: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -243,6 +245,7 @@ COLLECTIONS = [
         pages=13,
         records="$",
         pagination='{ type = "link_header", rel = "next" }',
+        preset="link-header",
     ),
     Collection(
         name="json-server-0-link",
@@ -438,6 +441,36 @@ COLLECTIONS += [
 ]
 
 
+# Further ones for test_init.py alone: their styles have collections above, which all tests read.
+ALONE = [
+    Collection(
+        # `$top` is the page size that is asked for, and no page leads on.
+        name="odata",
+        server="odata",
+        address="/orders?$orderby=_id&$count=true",
+        unconfigured="/orders?$orderby=_id&$count=true&$top=100&$skip=0",
+        pages=13,
+        page_size=("$top", 100),
+        records="value",
+        key="_id",
+        pagination='{ type = "offset", param = "$skip" }',
+        total='["@odata.count"]',
+        identity=lambda record: record["_id"],
+    ),
+    Collection(
+        name="hal",
+        server="hal",
+        address="/hal/orders?size=100",
+        pages=13,
+        records="_embedded.orders",
+        pagination='{ type = "next_url", next = "_links.next.href" }',
+        total="total",
+        preset="hal",
+        beside_preset=("--records", "_embedded.orders"),
+    ),
+]
+
+
 def named(name: str) -> Collection:
     return next(collection for collection in COLLECTIONS if collection.name == name)
 
@@ -466,6 +499,7 @@ COLLECTIONS += [
         headers=JSON,
         method="POST",
         body=json.dumps({"query": QUERY, "variables": {"first": 100}}),
+        preset="graphql",
         shaped=lambda stored: [relay_id(order) for order in stored],
     ),
     Collection(

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from harness.proxy import binary, fetch
-from table import COLLECTIONS, Collection, named
+from table import ALONE, COLLECTIONS, Collection, named
 from test_collections import PROVABLE, assert_complete, assert_whole, every, stream
 
 
@@ -16,7 +16,7 @@ def init(*arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-@every(PROVABLE)
+@every(PROVABLE + ALONE)
 def test_a_written_file_streams_what_the_hand_written_one_does(collection: Collection, upstreams, tmp_path: Path):
     upstream = upstreams.get(collection.server)
     file = str(tmp_path / "unpage.toml")
@@ -32,11 +32,14 @@ def test_a_written_file_streams_what_the_hand_written_one_does(collection: Colle
     assert_complete(collection, upstream, fetched)
 
 
-@every([collection for collection in COLLECTIONS if collection.preset])
+@every([collection for collection in COLLECTIONS + ALONE if collection.preset])
 def test_a_preset_is_all_that_is_configured(collection: Collection, upstreams, serve):
     upstream = upstreams.get(collection.server)
-    fetched = fetch(upstream.url + collection.address, "--preset", collection.preset)
+    options = collection.request_options() if collection.body else []
+    fetched = fetch(upstream.url + collection.address, "--preset", collection.preset, *collection.beside_preset, *options)
     assert_complete(collection, upstream, fetched)
+    if collection.beside_preset:
+        return
     proxy = serve(upstream=upstream.url, preset=collection.preset)
     assert_whole(collection, upstream, stream(collection, proxy.url + collection.address))
 

@@ -5,10 +5,10 @@ from functools import reduce
 
 import pytest
 import requests
-from table import COLLECTIONS, Collection
+from table import ALONE, COLLECTIONS, Collection
 
 
-@pytest.mark.parametrize("collection", COLLECTIONS, ids=lambda collection: collection.name)
+@pytest.mark.parametrize("collection", COLLECTIONS + ALONE, ids=lambda collection: collection.name)
 def test_the_first_page_is_a_part_of_the_store(collection: Collection, upstreams):
     upstream = upstreams.get(collection.server)
     expected = collection.expected(upstream)

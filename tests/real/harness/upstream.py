@@ -230,6 +230,8 @@ STARTERS: dict[str, Callable[[Upstreams], Upstream]] = {
     "strawberry": uvicorn("strawberry", "graphql_orders:app", "/graphql"),
     "feathers": in_node("feathers", "/orders"),
     "scim": in_node("scim", "/scim/v2/ServiceProviderConfig"),
+    "odata": in_node("odata", "/$metadata"),
+    "hal": in_node("hal", "/hal/orders"),
     "osmem": osmem,
     "kinto": in_process("kinto", "kinto_records.py", "/v1/"),
     "dynamodb": in_process("dynamodb", "dynamodb.py", "/moto-api/"),
