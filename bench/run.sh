@@ -90,9 +90,7 @@ need_miller() {
 
 # formats OPTION…: a script, since most of what it is compared with is Python.
 formats() {
-  local quick=()
-  [[ " $* " != *" --quick "* ]] || quick=(--quick)
-  "$python" bench/peers/formats.py "$CARGO_TARGET_DIR/release/unpage" "${quick[@]}"
+  "$python" bench/peers/formats.py "$CARGO_TARGET_DIR/release/unpage" "$@"
 }
 
 # nginx is only unpacked: installed, it would start a server of its own.
