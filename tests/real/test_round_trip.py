@@ -13,6 +13,8 @@ import pandas
 import polars
 import pyarrow
 import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 import requests
 from harness.scripted import Server, send_json
@@ -27,7 +29,8 @@ BEYOND_FLOATS = {3: '"big":9223372036854775808', 4: '"big":-1e400', 5: '"big":0.
 
 def record(number: int) -> str:
     """The text of a record."""
-    members = [f'"id":{number}', f'"flip":{number}' if number < FLIP else f'"flip":"n{number}"']
+    # The first 256 KiB, which decide the columns, end long before the flip.
+    members = [f'"id":{number}', f'"pad":"{number:020}"', f'"flip":{number}' if number < FLIP else f'"flip":"n{number}"']
     match number:
         case 7:
             members += [f'"wide{column}":{column}' for column in range(600)]
@@ -156,6 +159,51 @@ def table(url):
         assert cells(header, row) == Counter(leaves(parsed(text))), text
     assert rows[FLIP][header.index("_more")] == '{"late.x":"at ten thousand"}'
     return body, header, rows
+
+
+#: Readers of Parquet: a file's records, by the names of the columns.
+PARQUET = {
+    "pyarrow": lambda file: pyarrow.parquet.read_table(file).to_pylist(),
+    "polars": lambda file: polars.read_parquet(file).to_dicts(),
+    "DuckDB": lambda file: duckdb.sql(f"select * from read_parquet('{file}')").to_arrow_table().to_pylist(),
+}
+
+
+def assert_same_leaves(found: list[dict]) -> None:
+    """Typed values have the leaves of the records, as texts. Python reads and prints an integer of 64 bits as it is spelled."""
+    assert len(found) == RECORDS
+    for text, row in zip(TEXTS, found, strict=True):
+        named = {name: "" if value is None else str(value).lower() if isinstance(value, bool) else str(value) for name, value in row.items()}
+        assert cells(list(named), list(named.values())) == Counter(leaves(parsed(text))), text
+
+
+def test_parquet_has_every_value(url, tmp_path: Path):
+    """The column whose type changes at the 10,000th record is one of texts."""
+    file = tmp_path / "odd.parquet"
+    file.write_bytes(body_of(url, "parquet"))
+    for read in PARQUET.values():
+        found = read(file)
+        assert found[0]["id"] == 0 and (found[FLIP - 1]["flip"], found[FLIP]["flip"]) == (str(FLIP - 1), f"n{FLIP}")
+        assert_same_leaves(found)
+
+
+#: Readers of Arrow's stream format.
+ARROW = {
+    "pyarrow": lambda body: pyarrow.ipc.open_stream(io.BytesIO(body)).read_all().to_pylist(),
+    "polars": lambda body: polars.read_ipc_stream(io.BytesIO(body)).to_dicts(),
+    "DuckDB": lambda body: duckdb.from_arrow(pyarrow.ipc.open_stream(io.BytesIO(body)).read_all()).to_arrow_table().to_pylist(),
+}
+
+
+def test_arrow_has_every_value_or_breaks(url):
+    """A column whose type changes breaks the stream, unless its type is named."""
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        body_of(url, "arrow")
+    body = body_of(url, "arrow&_columns=id:int64,flip:utf8,big:utf8,a.b:utf8,_more")
+    for read in ARROW.values():
+        found = read(body)
+        assert found[FLIP - 1]["id"] == FLIP - 1
+        assert_same_leaves(found)
 
 
 def with_duckdb(file: Path, options: str) -> list[list]:

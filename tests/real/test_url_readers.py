@@ -14,6 +14,7 @@ import chdb
 import duckdb
 import pandas
 import polars
+import pyarrow.ipc
 import pyarrow.json
 import pytest
 from harness.process import until
@@ -56,6 +57,17 @@ def with_clickhouse(url: str) -> list:
     return [int(line) if line.isdigit() else line for line in text.splitlines()]
 
 
+def with_clickhouse_parquet(url: str) -> list:
+    # By default it repeats what failed for half a minute.
+    text = chdb.query(f"select id from url('{url}', 'Parquet') settings http_max_tries = 1", "TabSeparated").bytes().decode()
+    return [int(line) if line.isdigit() else line for line in text.splitlines()]
+
+
+def with_pyarrow_arrow(url: str) -> list:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return pyarrow.ipc.open_stream(answer).read_all()["id"].to_pylist()
+
+
 def with_pyarrow(url: str) -> list:
     with urllib.request.urlopen(url, timeout=60) as answer:
         return pyarrow.json.read_json(answer)["id"].to_pylist()
@@ -71,6 +83,8 @@ READERS = {
     "duckdb-parquet": (with_duckdb, [PARQUET]),
     "polars-csv": (with_polars_csv, [f"{WAITING}&_format=csv"]),
     "polars-parquet": (with_polars_parquet, [PARQUET]),
+    "clickhouse-parquet": (with_clickhouse_parquet, [PARQUET]),
+    "pyarrow-arrow": (with_pyarrow_arrow, ["_format=arrow"]),
     "pandas-parquet": (with_pandas_parquet, ["_format=parquet", PARQUET]),
 }
 CASES = [(name, query) for name, (_, queries) in READERS.items() for query in queries]
