@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds unpage and the bench, installs what they are compared with, measures, and prints ratios as tables in Markdown.
 #
-#   bash bench/run.sh [check|micro|proxy|wires|early|memory|keys|keyed|crowd|small|plans|snapshots|peers|formats|all] [--quick] [--gate] [--write]
+#   bash bench/run.sh [check|micro|proxy|wires|early|memory|keys|keyed|crowd|small|observed|plans|snapshots|peers|formats|all] [--quick] [--gate] [--write]
 #
 # The numbers of every round also go into target/bench/PART.json. With --gate the status is 1 if a figure misses what it
 # has to be by more than 15 %. With --quick nothing is measured well: it shows that everything runs.
@@ -18,11 +18,11 @@ main() {
     case $argument in
       --write) write=yes ;;
       --*) options+=("$argument") ;;
-      all) parts+=(micro proxy wires early memory keys keyed crowd small plans snapshots peers formats) ;;
+      all) parts+=(micro proxy wires early memory keys keyed crowd small observed plans snapshots peers formats) ;;
       *) parts+=("$argument") ;;
     esac
   done
-  [ ${#parts[@]} -gt 0 ] || parts=(micro proxy wires early memory keys keyed crowd small plans snapshots peers formats)
+  [ ${#parts[@]} -gt 0 ] || parts=(micro proxy wires early memory keys keyed crowd small observed plans snapshots peers formats)
 
   mkdir -p "$installed"
   build || exit

@@ -62,6 +62,8 @@ enum Part {
     Crowd,
     /// Streams of one page, and a new process's first record
     Small,
+    /// The same proxy with a log in JSON and metrics that are read each second, beside one with neither
+    Observed,
     /// Other connections and codings beside HTTP/1.1 in the clear
     Wires,
     /// Fan-out, partitions and pace against an API by script
@@ -126,6 +128,10 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Part::Crowd => ("crowd", Runtime::new()?.block_on(e2e::crowd::run(&setting))?),
         Part::Small => ("small", Runtime::new()?.block_on(e2e::small::run(&setting))?),
+        Part::Observed => {
+            let pinning = pin_to_first()?;
+            ("observed", Runtime::new()?.block_on(e2e::observed::run(&setting, pinning))?)
+        }
         Part::Wires => {
             let pinning = pin_to_first()?;
             ("wires", Runtime::new()?.block_on(e2e::wires::run(&setting, pinning))?)

@@ -7,13 +7,14 @@
 //! - [`passthrough`]: the bare proxy that unpage is held against
 //! - [`proxies`]: unpage and the others, as processes
 //! - [`process`]: what a process has cost
-//! - [`proxy`], [`keyed`], [`early`], [`memory`], [`crowd`], [`small`], [`wires`], [`plans`], [`snapshots`], [`peers`]: what is measured
+//! - [`proxy`], [`keyed`], [`early`], [`memory`], [`crowd`], [`small`], [`observed`], [`wires`], [`plans`], [`snapshots`], [`peers`]: what is measured
 
 pub mod client;
 pub mod crowd;
 pub mod early;
 pub mod keyed;
 pub mod memory;
+pub mod observed;
 pub mod page;
 pub mod passthrough;
 pub mod peers;

@@ -40,12 +40,34 @@ impl Proxy {
         Self::configured(setting, &configuration(upstream, "key = \"id\"\nconsistency = \"detect\"\n")?, pinning).await
     }
 
+    /// `unpage serve` with a log in JSON, and the address of its metrics, which listens before the proxy does.
+    pub async fn observed(
+        setting: &Setting,
+        upstream: SocketAddr,
+        pinning: Pinning,
+    ) -> anyhow::Result<(Self, SocketAddr)> {
+        // The port is free now; that another takes it before unpage does would be seen as a failure to start.
+        let admin = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let configuration = format!("admin = \"{admin}\"\n{}", configuration(upstream, "")?);
+        let proxy = Self::served(setting, &configuration, &["--log-format", "json"], pinning).await?;
+        Ok((proxy, admin))
+    }
+
     /// `unpage serve` with this configuration.
     pub async fn configured(setting: &Setting, configuration: &str, pinning: Pinning) -> anyhow::Result<Self> {
+        Self::served(setting, configuration, &[], pinning).await
+    }
+
+    async fn served(
+        setting: &Setting,
+        configuration: &str,
+        options: &[&str],
+        pinning: Pinning,
+    ) -> anyhow::Result<Self> {
         let file = setting.out.join("unpage.toml");
         fs::write(&file, configuration)?;
         let mut command = command(&setting.unpage, pinning);
-        command.args(["serve".as_ref(), "--config".as_ref(), file.as_os_str()]);
+        command.args(["serve".as_ref(), "--config".as_ref(), file.as_os_str()]).args(options);
         Self::announced(command).await
     }
 
@@ -116,7 +138,8 @@ impl Proxy {
         let address = loop {
             let line = lines.next_line().await?.with_context(|| format!("{command:?} ended"))?;
             if let Some((_, address)) = line.split_once("listening on http://") {
-                break address.trim().parse()?;
+                // In JSON, the line goes on behind the address.
+                break address.split(|c: char| c.is_whitespace() || c == '"').next().unwrap_or_default().parse()?;
             }
         };
         tokio::spawn(async move {
