@@ -11,6 +11,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::aws_operation::OperationPlaces;
 use super::client_body::MAX_REQUEST_BODY;
 use super::graphql_mutation::has_mutation;
 use super::kept_document::{Operation, pairs};
@@ -32,6 +33,8 @@ const UTF8: [&str; 4] = ["=utf-8", "=\"utf-8", "=utf8", "=us-ascii"];
 pub(super) enum HiddenWrite {
     #[error("the parameter {0} names another method than those of requests for pages")]
     Method(String),
+    #[error("the request names the operation {0}, which may write")]
+    Operation(String),
     #[error("the request has a GraphQL mutation")]
     Mutation,
     #[error("the request names a GraphQL document that the upstream keeps, which may be a mutation")]
@@ -42,13 +45,18 @@ pub(super) enum HiddenWrite {
     UnreadableBody,
 }
 
-/// Reader of requests for pages; the function returns true for a method by which pages are requested.
-pub(super) struct WriteFinder<F>(pub(super) F);
+/// Reader of requests for pages.
+pub(super) struct WriteFinder<F> {
+    /// Returns true for a method by which pages are requested.
+    pub(super) is_for_pages: F,
+    /// Places of operations, where requests are signed for AWS.
+    pub(super) operations: Option<OperationPlaces>,
+}
 
 impl<F: Fn(&str) -> bool> WriteFinder<F> {
     /// Finds a write in the query of a request and in its body.
     pub(super) fn find(&self, head: &Parts, body: &[u8]) -> Option<HiddenWrite> {
-        self.in_query(head).or_else(|| self.in_body(head, body))
+        self.in_head(head).or_else(|| self.in_body(head, body))
     }
 
     /// Finds a write in a request whose body has not been read. Returns the body, too, with what was read of it.
@@ -63,7 +71,7 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
     where
         B: http_body::Body<Data = Bytes, Error = BoxError> + Send + Unpin + 'static,
     {
-        let write = self.in_query(head);
+        let write = self.in_head(head);
         if write.is_some() || body.is_end_stream() {
             return Ok((body.boxed_unsync(), write.or_else(|| self.in_body(head, &[]))));
         }
@@ -86,14 +94,18 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
         Ok((Full::new(read.freeze()).map_err(|never| match never {}).boxed_unsync(), write))
     }
 
-    fn in_query(&self, head: &Parts) -> Option<HiddenWrite> {
+    fn in_head(&self, head: &Parts) -> Option<HiddenWrite> {
+        let operation = self.operations.and_then(|places| places.write_in_fields(&head.headers));
+        if let Some(operation) = operation {
+            return Some(HiddenWrite::Operation(operation));
+        }
         let query = head.uri.query().unwrap_or_default();
         let is_write = |name: &str, value: &str| {
             name.eq_ignore_ascii_case("method") && WRITES.iter().any(|write| write.eq_ignore_ascii_case(value))
         };
         pairs(query.as_bytes()).find_map(|(name, value)| {
-            let by_method = is_write(&name, &value) && !(self.0)(&value);
-            by_method.then(|| HiddenWrite::Method(name.to_string())).or_else(|| self.in_pair(&name, &value))
+            let by_method = is_write(&name, &value) && !(self.is_for_pages)(&value);
+            by_method.then(|| HiddenWrite::Method(name.to_string())).or_else(|| self.in_param(&name, &value))
         })
     }
 
@@ -134,7 +146,7 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
             (Err(_), true) => return Some(HiddenWrite::UnreadableBody),
             (Ok(None) | Err(_), false) => {}
         }
-        let in_form = pairs(body).find_map(|(name, value)| self.in_pair(&name, &value));
+        let in_form = pairs(body).find_map(|(name, value)| self.in_param(&name, &value));
         if in_form.is_some() || json.is_ok() || is_labelled(b"x-www-form-urlencoded") {
             return in_form;
         }
@@ -157,9 +169,15 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
         Ok(write)
     }
 
+    /// Finds a write in a parameter of a query or a form.
+    fn in_param(&self, name: &str, value: &str) -> Option<HiddenWrite> {
+        let is_operation = self.operations.is_some() && OperationPlaces::is_write(name, value);
+        is_operation.then(|| HiddenWrite::Operation(value.to_owned())).or_else(|| self.in_pair(name, value))
+    }
+
     fn in_pair(&self, name: &str, value: &str) -> Option<HiddenWrite> {
         let is_method = METHOD_PARAMS.iter().any(|param| param.eq_ignore_ascii_case(name));
-        if is_method && !value.is_empty() && !(self.0)(value.trim()) {
+        if is_method && !value.is_empty() && !(self.is_for_pages)(value.trim()) {
             return Some(HiddenWrite::Method(name.to_owned()));
         }
         if name.eq_ignore_ascii_case("persistedQuery") {
@@ -237,7 +255,37 @@ mod tests {
 
     fn found(target: &str, label: &str, body: &str) -> Option<HiddenWrite> {
         let request = Request::post(target).header("content-type", label).body(()).unwrap();
-        WriteFinder(|method: &str| ["GET", "POST"].contains(&method)).find(&request.into_parts().0, body.as_bytes())
+        finder(None).find(&request.into_parts().0, body.as_bytes())
+    }
+
+    fn finder(operations: Option<OperationPlaces>) -> WriteFinder<impl Fn(&str) -> bool> {
+        WriteFinder { is_for_pages: |method: &str| ["GET", "POST"].contains(&method), operations }
+    }
+
+    #[test]
+    fn an_operation_of_aws_that_may_write_is_found() {
+        use OperationPlaces::{FieldAndParam, Param};
+        let found = |places, target: Option<&str>, query: &str, body: &str| {
+            let mut request = Request::post(format!("/{query}"));
+            if let Some(target) = target {
+                request = request.header("x-amz-target", target);
+            }
+            finder(places).find(&request.body(()).unwrap().into_parts().0, body.as_bytes())
+        };
+        let operation = |name: &str| Some(HiddenWrite::Operation(name.to_owned()));
+        let json = "{\"TableName\": \"t\", \"Action\": \"Delete\"}";
+        for (places, target, query, body, write) in [
+            (Some(FieldAndParam), Some("DynamoDB_20120810.Scan"), "", json, None),
+            (Some(FieldAndParam), Some("DynamoDB_20120810.DeleteTable"), "", json, operation("DeleteTable")),
+            (Some(FieldAndParam), Some(""), "", json, operation("")),
+            (Some(Param), Some("DynamoDB_20120810.DeleteTable"), "", json, None),
+            (None, Some("DynamoDB_20120810.DeleteTable"), "?Action=RunInstances", json, None),
+            (Some(Param), None, "?Action=DescribeInstances", "", None),
+            (Some(Param), None, "?Action=RunInstances", "", operation("RunInstances")),
+            (Some(FieldAndParam), None, "", "Version=1&Action=DeleteUser", operation("DeleteUser")),
+        ] {
+            assert_eq!(found(places, target, query, body), write, "{target:?} {query} {body}");
+        }
     }
 
     #[test]
@@ -280,9 +328,9 @@ mod tests {
             assert_eq!(found(target, label, body), Some(write), "{target} {label} {body}");
         }
         let coded = Request::post("/").header("content-encoding", "gzip").body(()).unwrap().into_parts().0;
-        assert_eq!(WriteFinder(|_: &str| true).find(&coded, b"\x1f\x8b"), Some(UnreadableBody));
+        assert_eq!(finder(None).find(&coded, b"\x1f\x8b"), Some(UnreadableBody));
         let plain = Request::post("/").body(()).unwrap().into_parts().0;
-        assert_eq!(WriteFinder(|_: &str| true).find(&plain, b"\xfe\xff\0{"), Some(UnreadableBody));
+        assert_eq!(finder(None).find(&plain, b"\xfe\xff\0{"), Some(UnreadableBody));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod admission;
 mod answer_length;
 mod ask;
 mod auto_resume;
+mod aws_operation;
 mod builder;
 mod cache_key;
 mod cache_key_upgrade;

@@ -6,6 +6,7 @@ use http::header::ACCEPT_ENCODING;
 use http::{HeaderName, HeaderValue, Method};
 use url::Url;
 
+use super::aws_operation::OperationPlaces;
 use super::hidden_write::{HiddenWrite, WriteFinder};
 use super::path_template;
 use crate::cache_key::CanonicalPagination;
@@ -189,7 +190,10 @@ impl Route {
         let (upstream, methods) = (&self.collection().upstream, self.page_methods());
         let is_free = upstream.credentials.are_passed() || upstream.passthrough.allows(method, path);
         let is_for_pages = move |name: &str| methods.iter().any(|method| method.as_str().eq_ignore_ascii_case(name));
-        (!is_free && self.is_for_pages(method)).then_some(WriteFinder(is_for_pages))
+        let is_replaced = upstream.headers.iter().any(|(name, _)| name == "x-amz-target");
+        let places = if is_replaced { OperationPlaces::Param } else { OperationPlaces::FieldAndParam };
+        let operations = upstream.credentials.aws_keys().next().map(|_| places);
+        (!is_free && self.is_for_pages(method)).then_some(WriteFinder { is_for_pages, operations })
     }
 
     /// Returns true for a method by which pages are requested.

@@ -145,7 +145,10 @@ impl BadRedirect {
 
     pub(super) fn hint(&self) -> &'static str {
         match self {
-            Self::NoLocation | Self::NotAUrl(_) => "report it to the upstream",
+            Self::NoLocation => {
+                "report it to the upstream; S3 answers so where a bucket is in another region: then correct the URL, and `region` of credentials.aws"
+            }
+            Self::NotAUrl(_) => "report it to the upstream",
             Self::Elsewhere(_) => {
                 "credentials go to one origin only: if that address is the same API, write it as URL of the upstream or of the collection (https:// for http://, perhaps), or add its origin to upstream_aliases (in [upstream.NAME]: aliases); if it is a page to log in, send the credentials that the upstream asks for"
             }

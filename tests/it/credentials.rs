@@ -320,6 +320,40 @@ async fn a_refusal_by_aws_names_the_key_or_the_clock_and_shows_no_secret() {
 }
 
 #[tokio::test]
+async fn bodies_of_clients_are_signed_and_operations_that_may_write_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    aws_files(folder.path(), 1);
+    let upstream = Upstream::scripted(1, |_, _| Reply::json("{\"results\":[]}")).await;
+    let lines_of = format!("method = \"POST\"\npassthrough = [\"PUT /objects\"]\n{}", aws(folder.path(), "dynamodb"));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+    let body = "{\"TableName\":\"t\"}";
+    let sha256 = "f28af92fc15f446717e10364e12f5128ef4611dfaeb8469b0ca93776dd9d3f5a";
+    for (method, target, operation, framing, hash) in [
+        ("POST", "/orders", "DynamoDB_20120810.Scan", "length", Some(sha256)),
+        // A page's body is held until it is whole.
+        ("POST", "/orders", "DynamoDB_20120810.Scan", "chunks", Some(sha256)),
+        ("POST", "/orders", "DynamoDB_20120810.DeleteTable", "length", None),
+        ("PUT", "/objects", "DynamoDB_20120810.PutItem", "length", Some(sha256)),
+        ("PUT", "/objects", "DynamoDB_20120810.PutItem", "chunks", Some("UNSIGNED-PAYLOAD")),
+    ] {
+        let length = body.len();
+        let (framing, body) = match framing {
+            "length" => (format!("Content-Length: {length}"), body.to_owned()),
+            _ => ("Transfer-Encoding: chunked".to_owned(), format!("{length:x}\r\n{body}\r\n0\r\n\r\n")),
+        };
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: p\r\nConnection: close\r\nX-Amz-Target: {operation}\r\n{framing}\r\n\r\n"
+        );
+        let answer = client::raw(proxy.address, head + &body).await;
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+        let asked = upstream.forget().pop().unwrap();
+        assert_eq!(asked.body, "{\"TableName\":\"t\"}");
+        assert_eq!(asked.header("x-amz-content-sha256"), hash, "{method} {operation}");
+        assert_eq!(signed(&asked, "Signature=").is_empty(), hash.is_none(), "{method} {operation}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_host_gets_no_signature() {
     let folder = tempfile::tempdir().unwrap();
     aws_files(folder.path(), 1);
