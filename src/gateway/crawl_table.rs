@@ -13,7 +13,7 @@ use url::Url;
 use super::ask::StreamRequest;
 use super::failure_log::{FailureLog, ListedFailure};
 use crate::config::{Collection, written};
-use crate::error::Failure;
+use crate::error::{Failure, Fault};
 use crate::pagination::Pagination;
 use crate::snapshot::{ShownRequest, Snapshot, SnapshotState};
 use crate::upstream::origin_of;
@@ -28,6 +28,8 @@ pub struct CrawlTable {
 struct TableState {
     numbers: AtomicU64,
     crawls: Mutex<BTreeMap<u64, Arc<ListedCrawl>>>,
+    /// Number of crawls that the operator has cancelled.
+    cancelled: AtomicU64,
     failures: FailureLog,
     /// Pagination that `auto` recognised last, by the path of the collection.
     recognised: Mutex<BTreeMap<String, RecognisedPagination>>,
@@ -91,11 +93,35 @@ impl CrawlTable {
     /// Cancels a crawl: its readers see a broken stream, and what it has written can be resumed. Returns false if it has ended.
     pub fn cancel(&self, number: u64) -> bool {
         let crawl = self.shared.crawls.lock().get(&number).cloned();
-        if let Some(crawl) = &crawl {
+        if let Some(crawl) = crawl.as_ref().filter(|crawl| !crawl.cancelled.is_cancelled()) {
             tracing::warn!("{}: the operator cancels a crawl", crawl.collection.path);
+            let failure = Failure::new(Fault::Stopped, "the operator cancelled the crawl", "ask again");
+            if let Some(opened) = crawl.opened() {
+                opened.snapshot.log().stop_because(failure.clone());
+            }
+            self.shared.cancelled.fetch_add(1, Ordering::Relaxed);
+            self.note(crawl, &failure);
             crawl.cancelled.cancel();
         }
         crawl.is_some()
+    }
+
+    /// Number of crawls that the operator has cancelled.
+    pub fn cancelled(&self) -> u64 {
+        self.shared.cancelled.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, crawl: &ListedCrawl, failure: &Failure) {
+        let ListedCrawl { collection, request, opened, .. } = crawl;
+        self.shared.failures.add(ListedFailure {
+            at: SystemTime::now(),
+            count: 1,
+            collection: collection.path.clone(),
+            address: request.target.clone(),
+            origin: origin_of(&collection.upstream),
+            records: opened.get().map_or(0, |opened| opened.snapshot.log().extent().records),
+            failure: failure.clone(),
+        });
     }
 
     /// Enters a crawl for this request; its work is dropped where the token is cancelled.
@@ -158,16 +184,7 @@ impl CrawlEntry {
 
     /// Notes the failure of the crawl.
     pub(super) fn fail(&self, failure: &Failure) {
-        let ListedCrawl { collection, request, opened, .. } = &*self.crawl;
-        self.table.shared.failures.add(ListedFailure {
-            at: SystemTime::now(),
-            count: 1,
-            collection: collection.path.clone(),
-            address: request.target.clone(),
-            origin: origin_of(&collection.upstream),
-            records: opened.get().map_or(0, |opened| opened.snapshot.log().extent().records),
-            failure: failure.clone(),
-        });
+        self.table.note(&self.crawl, failure);
     }
 }
 

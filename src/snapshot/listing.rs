@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::facts::ShownRequest;
+use super::seal::Seal;
 use super::snapshot::{Snapshot, SnapshotState};
 use super::snapshot_index::{IdEntry, SnapshotIndex};
 use super::storage::StoredSnapshot;
@@ -68,7 +69,8 @@ fn listed_here(snapshot: &Snapshot) -> SnapshotListing {
         end: match &state {
             SnapshotState::Complete(verdict) => Some(verdict.to_string()),
             SnapshotState::Broken(failure) => Some(failure.message.clone()),
-            SnapshotState::Running | SnapshotState::Stopped => None,
+            SnapshotState::Stopped => stopped_by(extent.seal.as_ref()),
+            SnapshotState::Running => None,
         },
         request: snapshot.request().cloned(),
         is_stored: snapshot.log().stored_bytes() > 0,
@@ -80,6 +82,13 @@ fn listed_here(snapshot: &Snapshot) -> SnapshotListing {
         readers: extent.readers,
         created: snapshot.facts().created,
         expires: snapshot.expires(),
+    }
+}
+
+fn stopped_by(seal: Option<&Seal>) -> Option<String> {
+    match seal {
+        Some(Seal::Failed(failure)) => Some(failure.message.clone()),
+        Some(Seal::Complete(_)) | None => None,
     }
 }
 

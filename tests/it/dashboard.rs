@@ -262,6 +262,11 @@ async fn a_cancelled_crawl_breaks_its_stream_and_a_dropped_snapshot_is_gone() {
     let cancel = format!("/crawls/{}/cancel", crawls[0]["number"]);
     let snapshot = crawls[0]["snapshot"].as_str().unwrap().to_owned();
     let drop = format!("/snapshots/{snapshot}/drop");
+    let page = String::from_utf8(read(admin, "/").await.body).unwrap();
+    assert!(
+        page.contains(&format!("action=\"{cancel}\" data-of=\"crawl {}, /orders\"", crawls[0]["number"])),
+        "{page}"
+    );
     let own = [("sec-fetch-site", "same-origin")];
     for fields in [&[][..], &[("sec-fetch-site", "cross-site")], &[("origin", "http://evil.example")]] {
         assert_eq!(post(admin, &cancel, fields).await.head.status, StatusCode::FORBIDDEN, "{fields:?}");
@@ -273,7 +278,14 @@ async fn a_cancelled_crawl_breaks_its_stream_and_a_dropped_snapshot_is_gone() {
     let received = body.await.unwrap();
     assert!(received.broken.is_some(), "a cancelled stream must not end cleanly: {received:?}");
     assert_eq!(post(admin, &cancel, &own).await.head.status, StatusCode::NOT_FOUND);
-    assert_eq!(json(admin, "/snapshots.json").await[0]["state"], "stopped");
+    let snapshot = &json(admin, "/snapshots.json").await[0];
+    assert_eq!((&snapshot["state"], &snapshot["end"]), (&"stopped".into(), &"the operator cancelled the crawl".into()));
+    let failures = json(admin, "/failures.json").await;
+    assert_eq!(failures.as_array().unwrap().len(), 1, "{failures}");
+    let (message, address) = (&failures[0]["message"], &failures[0]["address"]);
+    assert_eq!((message, address), (&"the operator cancelled the crawl".into(), &"/orders".into()), "{failures}");
+    let figures = json(admin, "/figures.json").await;
+    assert_eq!((&figures["cancelled"], &figures["broken"]), (&1.into(), &0.into()), "{figures}");
     assert_eq!(post(admin, &drop, &own).await.head.status, StatusCode::SEE_OTHER);
     assert_eq!(json(admin, "/snapshots.json").await, Value::Array(Vec::new()));
     assert_eq!(post(admin, &drop, &own).await.head.status, StatusCode::NOT_FOUND);

@@ -35,6 +35,8 @@ pub(super) struct LogState {
     pub(super) cursors: Cursors,
     pub(super) flush: FlushQueue,
     pub(super) seal: Option<Seal>,
+    /// Failure that the log is sealed with if its writer is dropped.
+    pub(super) stopped_by: Option<Failure>,
     /// Number of published bytes that the format holds back from readers.
     pub(super) held_back: u64,
     /// Waker of the writer, while it waits for room.

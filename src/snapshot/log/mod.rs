@@ -31,6 +31,7 @@ pub use self::writer::Writer;
 use super::seal::Seal;
 use super::storage::{DerivedFile, LogStorage, StoredExtent};
 use crate::config::{SlowReader, SnapshotSettings};
+use crate::error::Failure;
 use crate::format::{RecordOffset, ndjson};
 
 /// Number of bytes that the search for the last record of a stored log reads at once.
@@ -205,6 +206,11 @@ impl Log {
         if let Ok(mut reader) = self.reader(self.extent().bytes, None) {
             reader.reached().await;
         }
+    }
+
+    /// Notes the reason for which the crawl is about to be dropped.
+    pub fn stop_because(&self, failure: Failure) {
+        self.shared.lock().stopped_by = Some(failure);
     }
 
     /// Drops batches from memory that no reader needs: stored ones and, of a log that has ended, also those that are nowhere else.

@@ -225,8 +225,9 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let message = "the crawl stopped before its end";
-        self.end(Seal::Failed(Arc::new(Failure::new(Fault::Stopped, message, "ask again"))));
+        let stopped_by = self.shared.lock().stopped_by.take();
+        let stopped = || Failure::new(Fault::Stopped, "the crawl stopped before its end", "ask again");
+        self.end(Seal::Failed(Arc::new(stopped_by.unwrap_or_else(stopped))));
         self.shared.memory.cancel_wait(self.shared.number);
     }
 }

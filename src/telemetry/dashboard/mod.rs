@@ -74,6 +74,8 @@ struct Figures {
     waiting: u64,
     complete: u64,
     broken: u64,
+    /// Number of crawls that the operator has cancelled.
+    cancelled: u64,
     connections: usize,
     is_ready: bool,
     uptime_seconds: u64,
@@ -175,6 +177,7 @@ impl Dashboard {
             waiting: totals.waiting,
             complete: totals.complete,
             broken: totals.broken + totals.unopened,
+            cancelled: gateway.crawl_table().cancelled(),
             connections: monitor.connections(),
             is_ready: monitor.is_ready(),
             uptime_seconds: SystemTime::now().duration_since(*since).unwrap_or_default().as_secs(),

@@ -91,6 +91,7 @@ fn figures(figures: &Figures) -> String {
         ("Records", count(figures.records)),
         ("Complete", count(figures.complete)),
         ("Failed", count(figures.broken)),
+        ("Cancelled", count(figures.cancelled)),
     ];
     for (name, value) in facts {
         html.raw("<div><dt>").raw(name).raw("</dt><dd>").text(value).raw("</dd></div>");
@@ -122,8 +123,8 @@ fn crawl(row: &CrawlRow, actions: AdminActions, html: &mut Row<'_>) {
     html.cell(|html| {
         command(row.curl.as_deref(), html);
         if actions == AdminActions::Allowed {
-            html.raw("<form method=\"post\" action=\"/crawls/").text(row.number);
-            html.raw("/cancel\"><button>Cancel</button></form>");
+            html.raw("<form method=\"post\" action=\"/crawls/").text(row.number).raw("/cancel\" data-of=\"crawl ");
+            html.text(row.number).raw(", ").text(&row.address).raw("\"><button>Cancel</button></form>");
         }
     });
 }
@@ -208,8 +209,9 @@ fn snapshot(row: &SnapshotRow, actions: AdminActions, html: &mut Row<'_>) {
     html.cell(|html| {
         command(row.curl.as_deref(), html);
         if actions == AdminActions::Allowed && row.state != "running" {
-            html.raw("<form method=\"post\" action=\"/snapshots/").text(row.id);
-            html.raw("/drop\"><button>Drop</button></form>");
+            html.raw("<form method=\"post\" action=\"/snapshots/").text(row.id).raw("/drop\" data-of=\"snapshot ");
+            html.text(row.id).raw(", ").text(row.address.as_ref().unwrap_or(&row.collection));
+            html.raw("\"><button>Drop</button></form>");
         }
     });
 }
