@@ -244,7 +244,7 @@ impl Crawled {
             self.emit(&plan.records(head, splitter.fields(), batch)?);
             early = early.or_else(|| plan.early(PageSoFar { head, fields: splitter.fields(), records }));
         }
-        plan.arrived(head, splitter.finish()?, None)?.iter().for_each(|batch| self.emit(batch));
+        plan.arrived(head, splitter.finish_any()?, None)?.iter().for_each(|batch| self.emit(batch));
         Ok(early)
     }
 }
@@ -322,7 +322,7 @@ fn crawl_at(path: &str, pagination: &Pagination, mut answer: impl FnMut(&PageReq
 fn body_of(shape: &Arc<PageShape>, body: &str) -> Vec<Vec<u8>> {
     let mut splitter = Splitter::new(Arc::clone(shape));
     splitter.feed(body.as_bytes()).unwrap();
-    splitter.finish().unwrap().batch.each().map(<[u8]>::to_vec).collect()
+    splitter.finish_any().unwrap().batch.each().map(<[u8]>::to_vec).collect()
 }
 
 /// Walks that were interrupted after an earlier page and resumed from their checkpoints: they must behave as an uninterrupted one.

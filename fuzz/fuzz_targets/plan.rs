@@ -154,7 +154,7 @@ impl Crawl {
             let fields = splitter.fields();
             self.plan.note(page.id, PageNews::SoFar(PageSoFar { head: &page.head, fields, records }));
         }
-        let rest = splitter.finish()?;
+        let rest = splitter.finish_any()?;
         records += rest.batch.records();
         page.fields = rest.fields.clone();
         page.held.push_back(Event::Page(rest));

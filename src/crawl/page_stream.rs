@@ -146,7 +146,7 @@ impl PageStream {
         self.earlier_attempt_had_bytes |= has_bytes;
         self.fields.clone_from(splitter.fields());
         let page = arrived.and_then(|()| {
-            let mut page = if is_bodiless { splitter.finish_without_content() } else { splitter.finish() }?;
+            let mut page = if is_bodiless { splitter.finish_without_content() } else { splitter.finish_any() }?;
             page.batch = self.prefix.pass_last(page.batch)?;
             // A page that had a part of a record a moment ago is not empty.
             if lost_bytes { Err(PageChanged { records: 0 }.into()) } else { Ok(page) }

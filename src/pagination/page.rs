@@ -8,6 +8,7 @@ use url::Url;
 
 use super::Path;
 use super::detect::Sketch;
+use super::error::PageError;
 use crate::batch::Batch;
 
 /// The head of an answer.
@@ -46,6 +47,8 @@ pub struct Page {
     pub batch: Batch,
     pub fields: PageFields,
     pub holder: RecordHolder,
+    /// Error of a page without the array of its records, which may yet be the last one.
+    pub missing: Option<Box<PageError>>,
     pub sketch: Sketch,
     /// XXH3 of the lines of all its records.
     pub hash: u64,
@@ -60,7 +63,7 @@ pub enum RecordHolder {
     Null,
     /// Arrays and nulls at several paths, all of which count, each as the bit of its path.
     Several { arrays: u64, nulls: u64 },
-    /// Nothing, where the configuration allows it.
+    /// Nothing.
     Absent,
 }
 

@@ -33,6 +33,9 @@ pub(super) struct PageEnvelope {
     /// Place and value of a number of records behind the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     remaining: Option<(String, u64)>,
+    /// Members of the page: objects with theirs, arrays without elements, and `null` for all else; `None` where an older unpage has read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    members: Option<Value>,
 }
 
 /// First request of a page's walk, whose values the page may repeat: they tell nothing of its success, and count nothing.
@@ -79,6 +82,7 @@ impl PageEnvelope {
         let asked = Asked::of(asked);
         self.read_page(page, Some(&asked));
         self.forget_asked(&asked);
+        self.members = Some(members_of(page, 0));
         self
     }
 
@@ -151,6 +155,11 @@ impl PageEnvelope {
         self
     }
 
+    /// Returns true if each member of another page, at any depth, is one of this page, of the same kind.
+    pub(super) fn has_members_of(&self, page: &Value) -> bool {
+        self.members.as_ref().is_some_and(|members| is_within(page, members))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.records == 0
     }
@@ -213,6 +222,27 @@ impl<'a> Asked<'a> {
             param.value.eq_ignore_ascii_case(&text)
                 && (is_same_word(&param.name, name) || param.name.ends_with(&format!("[{name}]")))
         })
+    }
+}
+
+fn members_of(value: &Value, depth: usize) -> Value {
+    match value {
+        Value::Object(members) if depth < DEPTH && members.len() <= MEMBERS => {
+            members.iter().map(|(name, value)| (name.clone(), members_of(value, depth + 1))).collect()
+        }
+        Value::Array(_) => Value::Array(Vec::new()),
+        _ => Value::Null,
+    }
+}
+
+fn is_within(value: &Value, known: &Value) -> bool {
+    match (value, known) {
+        (Value::Object(members), Value::Object(known)) => {
+            members.iter().all(|(name, value)| known.get(name).is_some_and(|known| is_within(value, known)))
+        }
+        (Value::Object(_), _) => false,
+        (Value::Array(elements), _) => elements.is_empty() || known.is_array(),
+        _ => true,
     }
 }
 

@@ -298,6 +298,43 @@ async fn a_second_page_that_contradicts_is_no_end() {
 }
 
 #[tokio::test]
+async fn a_last_page_without_its_array_ends_a_list_only_where_the_api_says_so() {
+    // Pages of ten, of 20 records: the third is empty and leaves its array out.
+    for (path, ends) in [
+        ("/token", "\"next_cursor\":null"),
+        ("/flag?page=1", "\"page\":3,\"has_more\":false"),
+        ("/total?page=1", "\"page\":3"),
+        ("/silent?page=1", "\"page\":3"),
+        ("/other", "\"next_cursor\":null,\"item\":{\"id\":20}"),
+    ] {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+            let number = query.rsplit_once('=').and_then(|(_, number)| number.parse().ok()).unwrap_or(1u64);
+            let records: Vec<_> = (number * 10 - 10..number * 10).map(|id| format!("{{\"id\":{id}}}")).collect();
+            let beside = match path.split('?').next().unwrap() {
+                "/token" | "/other" => format!("\"next_cursor\":\"{}\"", number + 1),
+                "/flag" => format!("\"page\":{number},\"has_more\":true"),
+                "/total" => format!("\"page\":{number},\"total\":20"),
+                _ => format!("\"page\":{number}"),
+            };
+            if number > 2 {
+                Reply::json(format!("{{{ends}}}"))
+            } else {
+                Reply::json(format!("{{\"items\":[{}],{beside}}}", records.join(",")))
+            }
+        })
+        .await;
+        let output = run(["fetch", &format!("{}{path}", upstream.url())]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        let is_whole = !matches!(path, "/silent?page=1" | "/other");
+        assert_eq!(output.status.code(), Some(if is_whole { 0 } else { 4 }), "{path}: {said}");
+        assert_eq!(said.contains("complete: 20 records"), is_whole, "{path}: {said}");
+        assert_eq!(said.contains("no record array at `items`"), !is_whole, "{path}: {said}");
+        assert!(upstream.asked().iter().any(|asked| asked.target.ends_with("=3")), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn fetch_recognises_the_pagination_of_a_post_too() {
     let upstream = Upstream::of(130).await;
     let output = run(["fetch", &format!("{}/search/orders", upstream.url()), "--data", "{}"]).await;

@@ -377,3 +377,46 @@ fn an_object_about_the_records_and_their_array_are_no_records() {
     }
     assert!(crawl(&root(Style::SINGLE), answers(vec![data(0..2)])).end.is_ok());
 }
+
+#[test]
+fn a_last_page_leaves_its_array_out_only_where_the_api_says_that_it_is_the_last() {
+    let flagged = Pagination { more: Some(More { path: path("more"), while_: json!(true) }), ..of(cursor()) };
+    let counted = |style: Pagination| Pagination { total: Some(Source::Body(path("total"))), ..style };
+    let (of_two, of_four) = (json!({"data": data(0..2), "total": 2}), json!({"data": data(0..2), "total": 4}));
+    let first = || json!({"data": data(0..2), "meta": {"took": 3}, "next": "b", "more": true});
+    for (pagination, pages) in [
+        (of(cursor()), vec![first(), json!({"next": null})]),
+        (of(cursor()), vec![first(), json!({"meta": {}, "next": "", "more": false})]),
+        (flagged.clone(), vec![first(), json!({"more": false})]),
+        (counted(page()), vec![of_two.clone(), json!({"total": 2})]),
+        (counted(offset()), vec![of_two.clone(), json!({})]),
+    ] {
+        let last = pages[1].clone();
+        let crawled = crawl(&pagination, answers(pages));
+        assert!(crawled.end.is_ok() && crawled.ids == [0, 1], "{last}: {:?}", crawled.end);
+    }
+    let without = |last| (of(cursor()), vec![first(), last]);
+    for (pagination, pages) in [
+        without(json!({})),
+        without(json!({"ok": true})),
+        without(json!({"meta": {"took": 1}})),
+        without(json!({"next": "c"})),
+        // A record of another form, and one in a member of another kind.
+        without(json!({"next": null, "item": {"id": 2}})),
+        without(json!({"next": null, "meta": {"item": {"id": 2}}})),
+        without(json!({"next": null, "meta": [{"id": 2}]})),
+        (flagged, vec![first(), json!({"next": "c", "more": true})]),
+        (of(cursor()), vec![json!({"next": null})]),
+        (page(), vec![of_two, json!({"page": 2})]),
+        (counted(page()), vec![of_four.clone(), json!({"total": 4})]),
+        (counted(offset()), vec![of_four, json!({})]),
+    ] {
+        let last = pages.last().cloned();
+        let end = crawl(&pagination, answers(pages)).end;
+        assert!(matches!(end, Err(PageError::NoRecords { .. })), "{last:?}: {end:?}");
+    }
+    for last in [json!({"next": null, "message": "try again later"}), json!({"next": null, "more": true})] {
+        let refuted = crawl(&of(cursor()), answers(vec![first(), last])).end;
+        assert!(refuted.is_err(), "{refuted:?}");
+    }
+}

@@ -342,7 +342,7 @@ impl<A: FnMut(&PageRequest) -> Answer> Crawl<A> {
             Stage::Arriving if page.read == page.body.len() => {
                 page.stage = Stage::Over;
                 let splitter = std::mem::replace(&mut page.splitter, Splitter::new(Arc::clone(&self.shape)));
-                match splitter.finish() {
+                match splitter.finish_any() {
                     Ok(mut rest) => {
                         rest.batch = page.fresh(rest.batch);
                         page.fields = rest.fields.clone();

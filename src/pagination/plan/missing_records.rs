@@ -6,6 +6,7 @@ use crate::pagination::error::PageError;
 use crate::pagination::page::{Page, RecordHolder};
 use crate::pagination::record_settings::Presence;
 use crate::pagination::styles::PageAnswer;
+use crate::pagination::value_source::Source;
 
 /// Page that may lack records, as the rules of the walk's end see it.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +40,16 @@ impl MissingRecords<'_> {
         Ok(self.says_more()?.unwrap_or_else(names_next))
     }
 
+    /// Returns true for a page that says by its flag, or by a pointer that is there and empty, that it is the last one.
+    pub(super) fn says_last(&self) -> Result<bool, PageError> {
+        let pagination = self.rules.pagination;
+        let is_there = |source: &&Source| source.is_present(self.answer.head, &self.page.fields);
+        let is_flagged = pagination.more.as_ref().is_some_and(|more| self.page.fields.get(&more.path).is_some());
+        Ok((is_flagged || pagination.pointers().iter().any(is_there)) && self.says_more()? == Some(false))
+    }
+
     /// The page's word, at the configured places, whether others follow; none where it has no such place.
-    fn says_more(&self) -> Result<Option<bool>, PageError> {
+    pub(super) fn says_more(&self) -> Result<Option<bool>, PageError> {
         let more = self.rules.pagination.more.as_ref().map_or(Ok(None), |more| more.read(&self.page.fields))?;
         Ok(match more {
             None if self.rules.pagination.style.is_pointed() => {

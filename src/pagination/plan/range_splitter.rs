@@ -77,6 +77,7 @@ impl RangeSplitter {
         match event {
             CurrentPageEvent::Begun(_) => {}
             CurrentPageEvent::Records(_, _, batch) => self.note_record(&batch),
+            CurrentPageEvent::Whole(_, rest) if rest.missing.is_some() => self.give_up(),
             CurrentPageEvent::Whole(_, rest) => {
                 self.note_record(&rest.batch);
                 let record = self.probe.take().and_then(|probe| probe.record);

@@ -25,8 +25,14 @@ use crate::pagination::page_envelope::PageEnvelope;
 use crate::pagination::{Encoding, PageError, Path, Presence, Records, RecordsShape};
 
 impl Splitter {
-    /// Ends the page; returns the rest of its records, and the text around them.
-    pub fn finish(mut self) -> Result<Page, PageError> {
+    /// Ends a page that has its records; returns the rest of them, and the text around them.
+    pub fn finish(self) -> Result<Page, PageError> {
+        let mut page = self.finish_any()?;
+        page.missing.take().map_or(Ok(page), |missing| Err(*missing))
+    }
+
+    /// Ends the page as [`Splitter::finish`], also one that leaves its array out: [`Page::missing`] is an error unless the page is the last.
+    pub fn finish_any(mut self) -> Result<Page, PageError> {
         self.utf8.finish().map_err(PageError::NotUtf8)?;
         let texts = match &self.converter {
             Some(Converter::Lines(lines)) => Some(lines.texts()),
@@ -80,13 +86,20 @@ impl Splitter {
         let holder = match there {
             RecordsState::Present => Some(captures.holder()),
             RecordsState::Null => Some(RecordHolder::Null),
-            RecordsState::Absent if records.presence == Presence::Optional => Some(RecordHolder::Absent),
-            RecordsState::Absent | RecordsState::Other => None,
+            // Of several arrays that all count, others may be there.
+            RecordsState::Absent if records.shape == RecordsShape::All && records.presence == Presence::Required => {
+                None
+            }
+            RecordsState::Absent => Some(RecordHolder::Absent),
+            RecordsState::Other => None,
         };
-        let Some(holder) = holder else {
+        let no_records = || {
             let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
-            return Err(PageError::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) });
+            PageError::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) }
         };
+        let holder = holder.ok_or_else(no_records)?;
+        let is_missing = holder == RecordHolder::Absent && records.presence == Presence::Required;
+        let missing = is_missing.then(|| Box::new(no_records()));
         let mut fields = captures.into_fields();
         let late: Vec<&Path> = self.shape.late.iter().collect();
         if !late.is_empty() {
@@ -100,7 +113,7 @@ impl Splitter {
             }
         }
         failures.check(&fields, PageCompleteness::Whole)?;
-        Ok(Page { batch, fields, holder, sketch, hash: self.hash.finish() })
+        Ok(Page { batch, fields, holder, missing, sketch, hash: self.hash.finish() })
     }
 
     /// Returns true if the array of these texts has more elements than texts: a line has several, with commas between them.

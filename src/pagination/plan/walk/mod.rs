@@ -222,6 +222,7 @@ impl Walk {
         mut page: Page,
         early: Option<Arc<PageRequest>>,
     ) -> Result<Vec<Batch>, PageError> {
+        PageWords(self).check_array(head, &mut page)?;
         let rest = self.records(head, &page.fields, std::mem::take(&mut page.batch))?;
         self.release.finish_page(page.hash);
         let aim = self.state.aim().unwrap_or(Aim::Records);

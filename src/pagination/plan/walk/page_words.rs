@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use super::Walk;
@@ -41,6 +42,31 @@ impl PageWords<'_> {
             return Ok(Some(PageError::NullRecords));
         }
         Ok(is_hollow?.then_some(PageError::NotYet))
+    }
+
+    /// Refuses a page without the array of its records, unless it is the last one.
+    pub(super) fn check_array(&mut self, head: &Head, page: &mut Page) -> Result<(), PageError> {
+        match page.missing.take() {
+            Some(missing) if !self.is_last_without_array(head, page)? => Err(*missing),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns true for a page that shows that it is the last one. An answer without an array may as well be a failure, so that a word of the
+    /// API's own has to say so: either as many records came as it counts, or the page has the flag or the empty pointer of a last page, and
+    /// nothing that the first page did not have.
+    fn is_last_without_array(&mut self, head: &Head, page: &Page) -> Result<bool, PageError> {
+        let walk = &*self.0;
+        if walk.progress.filled() == 0 || head.status != StatusCode::OK || walk.addresses.is_midway() {
+            return Ok(false);
+        }
+        let answer = walk.answer(head, &page.fields);
+        let missing = MissingRecords { rules: walk.end_rules(), answer, page };
+        let (says_last, says_more) = (missing.says_last()?, missing.says_more()? == Some(true));
+        let is_counted = walk.progress.counts_to_total();
+        let Walk { envelopes, addresses, .. } = &mut *self.0;
+        let is_shown = is_counted || says_last && envelopes.has_members_of(page, addresses.origin());
+        Ok(is_shown && !says_more && !head.headers.contains_key(RETRY_AFTER) && self.check(head, page, false).is_ok())
     }
 
     /// Asks for the page once more: Asked ⇒ Ask. A second time the doubt is an error.
