@@ -13,6 +13,7 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
 use bytes::{BufMut, BytesMut};
 
+use super::column_use::ColumnUse;
 use super::columns::sample;
 use super::encoding_error::EncodingError;
 use super::log_lines::LogLines;
@@ -67,6 +68,10 @@ impl ArrowEncoder {
             self.begin(self.sample.len(), out)?;
         }
         self.table.as_mut().map_or(Ok(()), |table| table.finish(out).map_err(unwritten))
+    }
+
+    pub(super) fn column_use(&self) -> Option<ColumnUse> {
+        self.table.as_ref().and_then(|table| table.batch.column_use())
     }
 
     /// Decides the columns by the first `end` bytes, and writes the batches of all that came.

@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use super::array::ArrayEncoder;
 #[cfg(feature = "columnar")]
 use super::arrow::ArrowEncoder;
+use super::column_use::ColumnUse;
 use super::encoding_error::EncodingError;
 use super::field_names::FieldNames;
 #[cfg(feature = "columnar")]
@@ -74,6 +75,18 @@ impl Encoder {
             Self::Projected(projected) => projected.finish(out)?,
         }
         Ok(())
+    }
+
+    /// Returns the use of columns that the user names by the records that were pushed in the last pass; none of another format.
+    pub fn column_use(&self) -> Option<ColumnUse> {
+        match self {
+            Self::Table(table) => table.column_use(),
+            #[cfg(feature = "columnar")]
+            Self::Arrow(arrow) => arrow.column_use(),
+            #[cfg(feature = "columnar")]
+            Self::Parquet(parquet) => parquet.column_use(),
+            Self::Array(_) | Self::Sequence(_) | Self::Projected(_) => None,
+        }
     }
 
     /// Returns the first row of a table that is not encoded yet, as far as an encoder can begin there.
@@ -359,6 +372,42 @@ mod tests {
             String::from_utf8(encode((Format::Csv, None), b"", RecordOffset::default(), &[], End::Proven)).unwrap(),
             "\"value\",_more\r\n"
         );
+    }
+
+    #[test]
+    fn named_columns_that_no_record_has_and_values_without_a_column_are_counted() {
+        let log = b"{\"id\":1,\"at\":{\"x\":1,\"y\":2}}\n{\"id\":2,\"at\":{\"x\":1}}\n[3]\n";
+        for (names, beyond_columns, absent) in [
+            (&["id", "nmae"][..], 3, &["nmae"][..]),
+            (&["id", "at.x"], 2, &[]),
+            (&["id", "at"], 1, &[]),
+            (&["at.y", "value"], 2, &[]),
+            (&["nmae", "_more"], 0, &["nmae"]),
+        ] {
+            let asked: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            for format in Format::ALL.iter().filter(|format| format.has_columns()) {
+                let (mut encoder, mut out) =
+                    (format.encoder(RecordOffset::default(), Some(&asked)).unwrap(), BytesMut::new());
+                for _ in 1..format.passes() {
+                    encoder.push(log, &mut out).unwrap();
+                    encoder.end_pass().unwrap();
+                }
+                encoder.push(log, &mut out).unwrap();
+                encoder.finish(&mut out).unwrap();
+                let absent = absent.iter().map(|name| (*name).to_owned()).collect();
+                let expected = ColumnUse { records: 3, beyond_columns, absent };
+                assert_eq!(encoder.column_use(), Some(expected), "{} {names:?}", format.name());
+            }
+        }
+        let mut discovered = Format::Csv.encoder(RecordOffset::default(), None).unwrap();
+        discovered.push(log, &mut BytesMut::new()).unwrap();
+        discovered.finish(&mut BytesMut::new()).unwrap();
+        assert_eq!(discovered.column_use(), None);
+        let absent = vec!["a".to_owned(), "b".to_owned()];
+        let used = ColumnUse { records: 3, beyond_columns: 2, absent };
+        assert_eq!(used.warning().as_deref(), Some("columns `a`, `b` are in no record"));
+        assert_eq!(used.remark().as_deref(), Some("2 of 3 records have values outside of the columns"));
+        assert_eq!(ColumnUse { records: 0, ..used }.warning(), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod cells;
 mod column_names;
 #[cfg(feature = "columnar")]
 mod column_type;
+mod column_use;
 #[cfg(feature = "columnar")]
 mod column_values;
 mod columns;
@@ -37,6 +38,7 @@ use array::ArrayEncoder;
 use arrow::ArrowEncoder;
 use cells::TableReader;
 pub use column_names::{ColumnNames, ColumnNamesError};
+pub use column_use::ColumnUse;
 pub use encoder::{Encoder, ProjectedEncoder};
 pub use encoding_error::EncodingError;
 pub use field_names::{FieldNames, FieldNamesError};

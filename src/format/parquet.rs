@@ -13,6 +13,7 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
+use super::column_use::ColumnUse;
 use super::columns::sample;
 use super::encoding_error::EncodingError;
 use super::log_lines::LogLines;
@@ -106,6 +107,10 @@ impl ParquetEncoder {
         writer.finish().map_err(unwritten)?;
         out.put_slice(&std::mem::take(writer.inner_mut()));
         Ok(())
+    }
+
+    pub(super) fn column_use(&self) -> Option<ColumnUse> {
+        if let Pass::Rows { batch, .. } = &self.pass { batch.column_use() } else { None }
     }
 
     /// Discovers the columns in the first `end` bytes, and passes all that came.

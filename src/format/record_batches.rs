@@ -7,6 +7,7 @@ use arrow_schema::{ArrowError, Field, Schema};
 
 use super::column_names::MORE;
 use super::column_type::{CellKind, ColumnType};
+use super::column_use::ColumnUse;
 use super::column_values::{ColumnValues, data_type};
 use super::columns::{Columns, LastColumn};
 use super::encoding_error::{EncodingError, no_json};
@@ -96,7 +97,8 @@ impl TypeSurvey {
 
     /// Returns the builder of batches that have all these values.
     pub(super) fn finish(self) -> BatchBuilder {
-        let Self { cells, has_more, mut names, columns } = self;
+        let Self { mut cells, has_more, mut names, columns } = self;
+        cells.restart();
         let mut types: Vec<_> =
             columns.into_iter().map(|(given, kind)| given.unwrap_or_else(|| kind.column_type())).collect();
         if has_more {
@@ -111,6 +113,10 @@ impl TypeSurvey {
 }
 
 impl BatchBuilder {
+    pub(super) fn column_use(&self) -> Option<ColumnUse> {
+        self.cells.column_use()
+    }
+
     pub(super) fn schema(&self) -> &Arc<Schema> {
         &self.schema
     }

@@ -12,6 +12,7 @@ use memchr::memchr;
 
 use super::cells::{Dialect, Quotes, TableReader};
 use super::column_names::path_of;
+use super::column_use::ColumnUse;
 use super::columns::{Columns, sample};
 use super::encoding_error::{EncodingError, no_json};
 use super::layout::RecordOffset;
@@ -91,6 +92,10 @@ impl TableEncoder {
             NextBytes::Within => (self.taken - self.kept.len() as u64, self.written - 1),
         };
         Some(TableStart { record: RecordOffset { record: self.records, byte }, offset, columns })
+    }
+
+    pub(super) fn column_use(&self) -> Option<ColumnUse> {
+        self.cells.as_ref().and_then(RecordCells::column_use)
     }
 
     pub(super) fn push(&mut self, lines: &[u8], out: &mut BytesMut) -> Result<(), EncodingError> {

@@ -130,8 +130,10 @@ impl EncodedReader {
         };
         self.end = match encoded {
             Ok(()) => {
-                if let (Some(index), Some(Ok(_))) = (&self.index, &end) {
-                    index.set_length(self.position + self.encoded.len() as u64);
+                if let (Some(index), Some(Ok(verdict))) = (&self.index, &end) {
+                    // An encoder that began at a later row has not seen all records.
+                    let column_use = self.encoder.column_use().filter(|all| all.records == verdict.records);
+                    index.set_length(self.position + self.encoded.len() as u64, column_use.as_ref());
                 }
                 end
             }

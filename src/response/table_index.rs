@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::format::TableStart;
+use crate::format::{ColumnUse, TableStart};
 use crate::request::EntityTag;
 
 /// Minimum distance of two rows in bytes of the log.
@@ -23,8 +23,9 @@ const MOST_COLUMN_BYTES: usize = 64 * 1024;
 /// Number of tables with an index, the last used ones. Together they hold at most 16 MiB.
 const MOST_TABLES: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TableIndex {
+    tag: EntityTag,
     /// In the order of their offsets.
     rows: Mutex<Vec<TableStart>>,
     length: OnceLock<u64>,
@@ -32,28 +33,25 @@ pub(super) struct TableIndex {
 
 /// Indexes of the last used tables.
 #[derive(Clone, Debug, Default)]
-pub struct TableIndexes(Arc<Mutex<VecDeque<IndexedTable>>>);
-
-#[derive(Debug)]
-struct IndexedTable {
-    tag: EntityTag,
-    index: Arc<TableIndex>,
-}
+pub struct TableIndexes(Arc<Mutex<VecDeque<Arc<TableIndex>>>>);
 
 impl TableIndexes {
     /// Returns the index of the table with this tag.
     pub(super) fn of(&self, tag: EntityTag) -> Arc<TableIndex> {
         let mut tables = self.0.lock();
         let known = tables.iter().position(|table| table.tag == tag).and_then(|place| tables.remove(place));
-        let table = known.unwrap_or_else(|| IndexedTable { tag, index: Arc::default() });
-        let index = Arc::clone(&table.index);
-        tables.push_front(table);
+        let table = known.unwrap_or_else(|| Arc::new(TableIndex::new(tag)));
+        tables.push_front(Arc::clone(&table));
         tables.truncate(MOST_TABLES);
-        index
+        table
     }
 }
 
 impl TableIndex {
+    pub(super) fn new(tag: EntityTag) -> Self {
+        Self { tag, rows: Mutex::default(), length: OnceLock::new() }
+    }
+
     /// Returns the last row that begins at or before this offset of the table.
     pub(super) fn near(&self, offset: u64) -> Option<TableStart> {
         let rows = self.rows.lock();
@@ -94,7 +92,15 @@ impl TableIndex {
         self.length.get().copied()
     }
 
-    pub(super) fn set_length(&self, length: u64) {
-        self.length.get_or_init(|| length);
+    /// Notes the length of the whole table, and logs the use of its columns the first time.
+    pub(super) fn set_length(&self, length: u64, column_use: Option<&ColumnUse>) {
+        if self.length.set(length).is_ok() {
+            if let Some(warning) = column_use.and_then(ColumnUse::warning) {
+                tracing::warn!("table {}: {warning}", self.tag);
+            }
+            if let Some(remark) = column_use.and_then(ColumnUse::remark) {
+                tracing::info!("table {}: {remark}", self.tag);
+            }
+        }
     }
 }

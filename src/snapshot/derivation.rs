@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use super::log::{Evicted, Log, Reader, ReaderEvent};
 use super::storage::{DerivedFile, WriteError};
 use crate::error::{Failure, Fault};
-use crate::format::{ColumnNames, Encoder, EncodingError, Format, RecordOffset};
+use crate::format::{ColumnNames, ColumnUse, Encoder, EncodingError, Format, RecordOffset};
 
 /// Limit of files that are made at a time. Each takes a thread that may wait for the disk, the memory of a row group, and most of a core.
 static PERMITS: Semaphore = Semaphore::const_new(2);
@@ -200,6 +200,13 @@ impl Conversion {
         self.pass(&mut encoder, &mut out, &mut file).await?;
         encoder.finish(&mut out).map_err(unencodable)?;
         self.append(&mut out, &mut file)?;
+        let column_use = encoder.column_use();
+        if let Some(warning) = column_use.as_ref().and_then(ColumnUse::warning) {
+            tracing::warn!("a snapshot as {}: {warning}", self.format.name());
+        }
+        if let Some(remark) = column_use.as_ref().and_then(ColumnUse::remark) {
+            tracing::info!("a snapshot as {}: {remark}", self.format.name());
+        }
         Ok(file)
     }
 

@@ -229,6 +229,32 @@ async fn the_format_is_that_of_the_option_or_of_the_name_of_the_file() {
     }
 }
 
+/// A column that no record has is most likely misspelled; a file and stdout are told of it alike.
+#[tokio::test]
+async fn columns_that_no_record_has_are_warned_of() {
+    let upstream = Upstream::of(45).await;
+    let url = format!("{}/cursor/orders", upstream.url());
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["fetch", &url, "--records", "data", "--pagination", CURSOR];
+    for name in ["orders.csv", "orders.parquet", "-"] {
+        let path = if name == "-" { "-".into() } else { folder.path().join(name).to_str().unwrap().to_owned() };
+        for (columns, warning, beyond) in [
+            ("id,nmae,customer.naem", "warning: columns `nmae`, `customer.naem` are in no record\n", true),
+            ("id,nmae,_more", "warning: column `nmae` is in no record\n", false),
+            ("id,customer.name", "", true),
+        ] {
+            let options = ["--format", if name == "orders.parquet" { "parquet" } else { "csv" }, "--columns", columns];
+            let output = run(arguments.iter().chain(&options).chain(&["--output", &path])).await;
+            let said = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(0), "{name} {columns}: {said}");
+            assert!(said.contains(warning) && said.contains("warning: column") != warning.is_empty(), "{name}: {said}");
+            let last = said.lines().last().unwrap();
+            let counted = last.ends_with("; 45 of 45 records have values outside of the columns");
+            assert!(last.starts_with("complete: 45 records") && counted == beyond, "{name} {columns}: {last}");
+        }
+    }
+}
+
 /// Records that the format can't have end the fetch at the first one, and what was fetched is no loss.
 #[tokio::test]
 async fn a_format_that_cannot_have_the_records_loses_none() {

@@ -210,7 +210,11 @@ impl Output {
             let bytes = match reader.next().await {
                 Ok(ReaderEvent::Bytes(bytes)) => bytes,
                 Ok(ReaderEvent::Complete(verdict)) => {
-                    return self.finish().await.map_or_else(|ended| ended, |()| FetchEnd::Complete(verdict));
+                    let finished = self.finish().await;
+                    return finished.map_or_else(
+                        |ended| ended,
+                        |()| FetchEnd::Complete(verdict, self.encoder.column_use().map(Box::new)),
+                    );
                 }
                 Ok(ReaderEvent::Stop) => return FetchEnd::Interrupted,
                 Err(failure) => return FetchEnd::Broken((*failure).clone()),

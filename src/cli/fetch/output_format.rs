@@ -8,7 +8,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::FetchEnd;
 use crate::config::ContentCoding;
-use crate::format::{ColumnNames, Encoder, EncodingError, FieldNames, Format, RecordOffset};
+use crate::format::{ColumnNames, ColumnUse, Encoder, EncodingError, FieldNames, Format, RecordOffset};
 use crate::response::{Compressor, CompressorStep};
 use crate::snapshot::{Log, ReaderEvent};
 
@@ -98,8 +98,8 @@ impl OutputFormat {
         OutputEncoder { encoder, compressor: self.coding.map(Compressor::new), encoded: BytesMut::new() }
     }
 
-    /// Writes a complete log to this file, in place of what it holds.
-    pub(super) async fn encode(&self, log: &Log, to: &Path) -> Result<(), FetchEnd> {
+    /// Writes a complete log to this file, in place of what it holds. Returns the use of the columns of a table.
+    pub(super) async fn encode(&self, log: &Log, to: &Path) -> Result<Option<ColumnUse>, FetchEnd> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", to.display()));
         let mut file = tokio::fs::File::create(to).await.map_err(|error| FetchEnd::Unwritable(named(error)))?;
         let mut encoder = self.encoder();
@@ -115,7 +115,7 @@ impl OutputFormat {
                 }
             }
         }
-        Ok(())
+        Ok(encoder.column_use())
     }
 
     /// Returns the check of the records from this one on.
@@ -144,6 +144,10 @@ impl OutputEncoder {
             self.put(CompressorStep::Take, output).await.map_err(FetchEnd::Unwritable)?;
         }
         output.flush().await.map_err(FetchEnd::Unwritable)
+    }
+
+    pub(super) fn column_use(&self) -> Option<ColumnUse> {
+        self.encoder.as_ref().and_then(Encoder::column_use)
     }
 
     /// Ends a pass over all records, which come again.

@@ -15,7 +15,7 @@ use crate::cache_key::KEY_VERSION;
 use crate::cli::progress_line::ProgressLine;
 use crate::cli::stop_signals::stopped;
 use crate::crawl::{Crawl, Opened, ResumePoint};
-use crate::format::RecordOffset;
+use crate::format::{ColumnUse, RecordOffset};
 use crate::id::CacheKey;
 use crate::snapshot::{
     self, Birth, FileStorage, Log, Reader, ReaderEvent, ReopenError, ResumableLog, Retention, Seal, SnapshotFacts,
@@ -230,7 +230,11 @@ impl PartialFile {
                     }
                 }
                 Ok(ReaderEvent::Complete(verdict)) => {
-                    return self.finish(log, format).await.map_or_else(|ended| ended, |()| FetchEnd::Complete(verdict));
+                    let finished = self.finish(log, format).await;
+                    return finished.map_or_else(
+                        |ended| ended,
+                        |column_use| FetchEnd::Complete(verdict, column_use.map(Box::new)),
+                    );
                 }
                 Ok(ReaderEvent::Stop) => return FetchEnd::Interrupted,
                 Err(failure) if self.is_short(log) => {
@@ -247,7 +251,7 @@ impl PartialFile {
     }
 
     /// Gives the file its name, if the log has all bytes.
-    async fn finish(&self, log: &Log, format: &OutputFormat) -> Result<(), FetchEnd> {
+    async fn finish(&self, log: &Log, format: &OutputFormat) -> Result<Option<ColumnUse>, FetchEnd> {
         let commit = |whole, rest: &[&Path]| {
             if fs::metadata(&self.lines)?.len() != log.extent().bytes {
                 return Err(io::Error::new(io::ErrorKind::WriteZero, "not all of the records could be written"));
@@ -257,14 +261,14 @@ impl PartialFile {
             }
             snapshot::commit_single_file(whole, &self.to, rest)
         };
-        let committed = if format.is_that_of_the_log() {
-            commit(&self.lines, &[&self.journal])
+        let (committed, column_use) = if format.is_that_of_the_log() {
+            (commit(&self.lines, &[&self.journal]), None)
         } else {
-            format.encode(log, &self.encoded).await?;
+            let column_use = format.encode(log, &self.encoded).await?;
             // First the lines: without their journal they could not be told from a file of another program.
-            commit(&self.encoded, &[&self.lines, &self.journal])
+            (commit(&self.encoded, &[&self.lines, &self.journal]), column_use)
         };
-        committed.map_err(|error| FetchEnd::Unwritable(self.named(&error)))
+        committed.map(|()| column_use).map_err(|error| FetchEnd::Unwritable(self.named(&error)))
     }
 
     /// Describes files that are not complete.

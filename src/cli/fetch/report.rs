@@ -7,7 +7,7 @@ use super::FetchArguments;
 use crate::cli::Exit;
 use crate::cli::failure_lines::tell;
 use crate::error::{Failure, Fault};
-use crate::format::EncodingError;
+use crate::format::{ColumnUse, EncodingError};
 use crate::pagination::verdict::{Consistency, Verdict};
 
 /// End of a fetch.
@@ -22,7 +22,8 @@ pub(super) enum FetchEnd {
     NewerKey(PathBuf, u32),
     /// The partial file has no journal.
     Foreign(PathBuf),
-    Complete(Verdict),
+    /// With the use of the columns of a table.
+    Complete(Verdict, Option<Box<ColumnUse>>),
     Capped(u64),
     Broken(Failure),
     Interrupted,
@@ -66,11 +67,15 @@ pub(super) fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
             eprintln!("hint: delete it by --restart, or name another --output");
             Exit::Usage
         }
-        FetchEnd::Complete(verdict) => {
+        FetchEnd::Complete(verdict, column_use) => {
             if matches!(verdict.consistency, Consistency::Moved { .. }) {
                 eprintln!("warning: --on-missed report accepts a list that may have lost records");
             }
-            eprintln!("complete: {verdict}");
+            if let Some(warning) = column_use.as_deref().and_then(ColumnUse::warning) {
+                eprintln!("warning: {warning}");
+            }
+            let remark = column_use.as_deref().and_then(ColumnUse::remark).map(|remark| format!("; {remark}"));
+            eprintln!("complete: {verdict}{}", remark.unwrap_or_default());
             Exit::Complete
         }
         FetchEnd::Capped(most) => {
