@@ -131,7 +131,7 @@ pub fn of_upstream(upstream: &Upstream, part: &mut dyn FnMut(&[u8])) {
     named_some("client_cert", client_cert.as_ref().map(|files| files.cert.as_os_str().as_encoded_bytes()), part);
 }
 
-/// Returns what each of the configured credentials adds to a request, as a field or, behind `mark`, as a parameter.
+/// Returns the field or, behind `mark`, the parameter that each of the configured credentials adds to a request.
 fn configured(credentials: &[Credential], mark: &str) -> impl Iterator<Item = Vec<u8>> {
     credentials.iter().filter_map(move |credential| {
         let text = credential.identity();

@@ -15,7 +15,7 @@ use super::token::TokenSettings;
 /// parameter.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// Credentials that a request has at once, or several of such sets that are interchangeable (a pool); none where the client's own are all.
+    /// Credentials of a request: one set, or several interchangeable sets (a pool). Empty if requests have the client's own credentials alone.
     pub members: Vec<Vec<Credential>>,
     pub choice: MemberChoice,
 }
@@ -83,12 +83,12 @@ impl Credentials {
         self.members.len() > 1
     }
 
-    /// Returns those of a member; none where the client's own are all.
+    /// Returns the credentials of a member; none if requests have the client's own alone.
     pub fn of(&self, member: usize) -> &[Credential] {
         self.members.get(member).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns those of all members.
+    /// Returns the credentials of all members.
     pub fn all(&self) -> impl Iterator<Item = &Credential> {
         self.members.iter().flatten()
     }

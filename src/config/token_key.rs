@@ -107,7 +107,7 @@ pub(super) fn read(node: &TomlNode<'_>, secrets: &dyn Secrets) -> Option<Credent
     ))
 }
 
-/// Reads a status that the upstream answers a token of which the end has come.
+/// Reads a status with which the upstream refuses an expired token.
 fn expired_status(node: &TomlNode<'_>) -> Option<u16> {
     match node.number(0)? {
         number @ 400..=499 => u16::try_from(number).ok(),

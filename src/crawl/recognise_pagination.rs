@@ -150,8 +150,8 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
     Err(unrecognised(crawl, notes, hint))
 }
 
-/// The failure with what was seen. A link to another origin, and a page that goes on where the first one ended, say more than all other signs:
-/// theirs is the hint.
+/// Makes the failure, with the signs that were seen. `hint` is that of the strongest sign: a link to another origin, or a page that continues
+/// the first one.
 fn unrecognised(crawl: &Crawl, notes: Vec<String>, hint: Option<String>) -> Failure {
     let wrong = PageError::Unrecognised(notes);
     let failure = failure_report::wrong_page(&crawl.client, &wrong, &crawl.first.url);

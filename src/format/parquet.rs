@@ -26,7 +26,7 @@ pub(super) const NAMES: [(&str, &str); 1] = [("parquet", MEDIA_TYPE)];
 /// Encoded bytes from which on a row group ends: it is in memory until then, with its dictionaries.
 const ROW_GROUP: usize = 16 << 20;
 
-/// Memory of the row group at which it ends, too: that of a table of many columns is larger than its encoded bytes.
+/// Memory at which a row group ends, too, in bytes: with many columns it is larger than the encoded bytes.
 const ROW_GROUP_MEMORY: usize = 32 << 20;
 
 /// Largest number of rows of a row group, the usual one.

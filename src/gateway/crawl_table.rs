@@ -154,8 +154,8 @@ impl ListedCrawl {
 }
 
 impl CrawlEntry {
-    /// Removes the entry behind the crawl's work, once the seal, by which a failure is known, has been stored: in a task of its own, which is
-    /// small where the future of the work is large.
+    /// Removes the entry when the seal, which names a failure, has been stored. The wait is a task of its own: the future of the crawl's work
+    /// is large, and would live as long.
     pub(super) fn end(self, tasks: &TaskTracker) {
         let snapshot = self.crawl.opened().map(|opened| Arc::clone(&opened.snapshot));
         if let Some(snapshot) = snapshot.filter(|snapshot| matches!(snapshot.state(), SnapshotState::Running)) {

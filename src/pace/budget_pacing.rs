@@ -81,7 +81,7 @@ pub struct BudgetLeft {
 }
 
 impl BudgetLeft {
-    /// Returns the one of which a smaller share is left.
+    /// Returns the budget that has the smaller share left.
     pub fn scarcer(self, other: Self) -> Self {
         let share = |budget: Self| budget.remaining as f64 / budget.limit.max(1) as f64;
         if share(other) < share(self) { other } else { self }
@@ -125,7 +125,7 @@ impl BudgetPacings {
         self.by_name.iter().filter_map(used).max().unwrap_or_default()
     }
 
-    /// Budget of which the smallest share is left; none where no window lasts.
+    /// Budget that has the smallest share left; none if no window is open.
     pub(super) fn scarcest(&self, now: Duration) -> Option<BudgetLeft> {
         let windows = self.by_name.iter().filter_map(|(_, budget)| budget.window.filter(|window| now < window.reset));
         let left = windows.map(|window| BudgetLeft {

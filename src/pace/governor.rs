@@ -98,7 +98,7 @@ pub struct GovernorLoad {
     pub held: Duration,
     /// Reason of `held`; none where it is zero.
     pub hold: Option<HoldReason>,
-    /// Reported budget of which the smallest share is left.
+    /// Reported budget that has the smallest share left.
     pub budget: Option<BudgetLeft>,
     pub counts: RequestCounts,
 }

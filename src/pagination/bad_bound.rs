@@ -2,7 +2,7 @@
 
 use super::Param;
 
-/// Range in the request of the client of which no windows can be made.
+/// Range of a client's request that cannot be cut into windows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBound {
     #[error("the value of {0} in the request is not {1}, so that no windows can be made of its range")]

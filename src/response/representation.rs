@@ -115,8 +115,8 @@ impl Representation {
         Ok(Self { derived: Some(Arc::new(derived)), ..self.clone() })
     }
 
-    /// Checks that the snapshot can be had in this format, as far as its first records tell. A client that has the beginning, or wants the head
-    /// alone, waits for no batch. Returns a reader that keeps these records: others could be dropped once they were read.
+    /// Checks by the first records that the snapshot can be had in this format. A client that has the beginning, or wants the head alone, waits
+    /// for no batch. Returns a reader that keeps these records, which could be dropped before the answer begins.
     ///
     /// # Errors
     /// Fails with the first record that the format can't express.

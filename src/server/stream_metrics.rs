@@ -63,7 +63,7 @@ impl ObservedStream {
         Self { metrics: Arc::clone(metrics), begun, has_begun: false, end: ObservedEnd::Gone }
     }
 
-    /// Notes a piece of the body, the first of which ends the wait for a record.
+    /// Notes a piece of the body; the first one ends the wait for a record.
     pub(super) fn pass(&mut self) {
         if !std::mem::replace(&mut self.has_begun, true) {
             self.metrics.first_record.observe(self.begun.elapsed().as_secs_f64());

@@ -43,14 +43,14 @@ impl StorageDemand {
         Self { retention, field }
     }
 
-    /// Returns the way in which a snapshot that begins with such an answer may be kept.
+    /// Returns the retention of a snapshot whose first answer has this demand.
     pub fn of_first(self, caller: CallerIdentity) -> Retention {
         // The upstream may know a caller without credentials by its address, which no other caller shares.
         if self.field == PRIVATE { self.of_later(caller) } else { self.retention }
     }
 
-    /// Returns the way in which a snapshot that has such an answer behind others may be kept. No other caller has the key of one that is known:
-    /// a session that is renewed on the way breaks no stream of it.
+    /// Returns the retention of a snapshot of which a later answer has this demand. A known caller shares its key with no other one: a session
+    /// cookie that is renewed on the way breaks none of its streams.
     pub fn of_later(self, caller: CallerIdentity) -> Retention {
         match (self.retention, caller) {
             (Retention::Private, CallerIdentity::Known) => Retention::Shared,

@@ -30,7 +30,7 @@ pub(super) fn authenticate(
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(concat!("unpage/", env!("CARGO_PKG_VERSION"))));
 }
 
-/// Returns the credentials of a request, configured ones of this member and the client's own: what the upstream may tell callers apart by.
+/// Returns the credentials of a request, configured ones of this member and the client's own: the values by which an upstream may tell callers apart.
 pub(super) fn identity(upstream: &Upstream, member: usize, url: &Url, headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     let (mut url, mut headers) = (Cow::Borrowed(url), headers.clone());
     authenticate(upstream, &RequestCredentials::identity(&upstream.credentials, member), &mut url, &mut headers);

@@ -10,7 +10,7 @@ const DEPTH: usize = 3;
 const IDS: [&str; 5] = ["id", "_id", "uid", "uuid", "key"];
 
 /// The only object of the page whose members are named as the ids in them, and the path of the id. An array outside of it that may hold records,
-/// here or on another page, rules it out: what is keyed by id beside records is what they refer to.
+/// here or on another page, rules it out: objects keyed by id beside records are those that the records refer to.
 pub(super) fn records(page: &Value) -> Option<(Path, Path)> {
     let mut found = Vec::new();
     let mut level = vec![(Vec::new(), page.as_object()?)];
@@ -47,7 +47,7 @@ pub(super) fn records(page: &Value) -> Option<(Path, Path)> {
     }
 }
 
-/// Name of the id of several records, each of which has it as its own name.
+/// Name of the member by which several records are keyed: in each of them it equals the record's name.
 fn id_of(members: &Map<String, Value>) -> Option<&'static str> {
     let is_id = |id: &&str| {
         members.iter().all(|(name, record)| match record.get(id) {

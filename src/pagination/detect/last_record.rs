@@ -11,7 +11,7 @@ use crate::pagination::path::Segment;
 use crate::pagination::styles::{KeyUse, Keyset, Overlap};
 use crate::pagination::{Encode, Path};
 
-/// Parameter that takes the key of a page's last record, whatever the order of the list, wherever it is known. Others of its kind, as `after`
+/// Parameter that takes the key of a page's last record: in every API that is known, for a list in any order. Similar ones, as `after`
 /// and `since_id`, compare keys in some APIs, which loses records of a list in another order.
 const PARAM: &str = "starting_after";
 

@@ -1,4 +1,4 @@
-//! A first page that is a range of the records: `Content-Range` says which one, in a unit by which others are asked for (RFC 9110 §14).
+//! First pages that are a range of the records: `Content-Range` names it, in the unit of the requests for further ranges (RFC 9110 §14).
 
 use http::{Method, header};
 

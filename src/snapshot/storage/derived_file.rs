@@ -1,4 +1,4 @@
-//! File with bytes that were made of a log's records, such as those of another format. It is a share of the disk budget, and deleted with its
+//! File of bytes that are derived from a log's records, such as a Parquet file. It is a share of the disk budget, and deleted with its
 //! last reader.
 //!
 //! Each block has a checksum, which is compared whenever the block is read: a reader of the format may take other bytes for other values.

@@ -38,7 +38,7 @@ impl CurlCommands {
         Some(format!("curl -f -g -C - -o {file}{field} {url}"))
     }
 
-    /// Returns the command that asks for the stream of a collection; `…` stands for what its path leaves open.
+    /// Returns the command that asks for the stream of a collection; `…` stands for each placeholder of its path.
     pub(super) fn stream(&self, path: &str) -> String {
         let (path, open) = path.split_once('{').map_or((path, ""), |(fixed, _)| (fixed, "…"));
         format!("curl -g -H 'Accept: application/x-ndjson' {}", self.url(&format!("{path}{open}")))

@@ -47,7 +47,7 @@ impl EventHub {
         self.newest.receiver_count() > 0
     }
 
-    /// Tells all viewers of new sections, each of which is sent if its viewer has another one.
+    /// Publishes new sections to all viewers; a viewer gets those that differ from its own.
     pub(super) fn publish(&self, sections: Sections) {
         self.newest.send_replace(Arc::new(sections));
     }

@@ -14,7 +14,7 @@ impl Markup {
         self
     }
 
-    /// Appends a text as it reads: characters of markup as references, and those that would hide or turn others as `U+202E`.
+    /// Appends a text: characters of markup as references, invisible and bidirectional ones by their number, as `U+202E`.
     pub(super) fn text(&mut self, text: impl Display) -> &mut Self {
         for c in text.to_string().chars() {
             match c {

@@ -65,7 +65,7 @@ pub(super) struct BudgetRow {
     pub(super) reset_seconds: u64,
 }
 
-/// Health of an upstream, as the traffic that there is shows it.
+/// Health of an upstream, judged by its traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum UpstreamHealth {

@@ -16,9 +16,9 @@ use crate::upstream::pacing::{CrawlLine, Permit};
 use crate::upstream_usage::{TraceSampling, UpstreamUsage};
 
 impl Client {
-    /// The same client for one crawl of this pagination, whose first page this is: its requests have the credentials of that page, wait in turn
-    /// with those of other crawls, and are counted from now on. Of the client of a crawl of children: the same client for one of its lists,
-    /// whose requests wait in the crawl's place, and are counted with it.
+    /// Returns the client of one crawl of this pagination. Its requests have the credentials of the first page, wait in one queue with those of
+    /// other crawls, and are counted from now on. Called on the client of a crawl of children, it returns the client of one of its lists,
+    /// whose requests wait in the crawl's place and count as the crawl's.
     pub fn for_crawl(&self, first: &PageRequest, pagination: &Pagination) -> Self {
         let crawl = Arc::new((first.url.path().to_owned(), CrawlRedirects::default()));
         let mut line = match &self.line {

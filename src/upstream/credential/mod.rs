@@ -22,8 +22,8 @@ pub use self::token::{TokenError, TokenRenewals};
 use super::error::ConnectorError;
 use crate::config::{Credential, Credentials, Upstream};
 
-/// Sources of the credentials of an upstream's requests, a set for each member of the pool; clones share them. There is none where the
-/// client's own are passed on.
+/// Sources of the credentials of an upstream's requests, a set for each member of the pool; clones share them. Empty if the
+/// client's own credentials are passed on.
 #[derive(Clone, Debug)]
 pub(super) struct CredentialSources(Arc<[Vec<CredentialSource>]>);
 
@@ -42,10 +42,10 @@ pub(super) struct RequestCredentials {
 }
 
 impl CredentialSources {
-    /// Makes the sources of the configured credentials; that of a token requests it on the way of the upstream's requests.
+    /// Makes the sources of the configured credentials. A token is requested through the upstream's proxy and TLS settings.
     ///
     /// # Errors
-    /// Fails where that way can't be set up.
+    /// Fails where the connector can't be set up.
     pub(super) fn new(upstream: &Upstream, renewals: &TokenRenewals) -> Result<Self, ConnectorError> {
         let source = |credential: &Credential| {
             Ok(match credential {

@@ -104,8 +104,8 @@ impl TokenHolder {
         }
     }
 
-    /// Returns the token after this one was refused to a request for this path: a renewed one, if this was the current one; none where a renewal
-    /// has been tried in vain.
+    /// Returns the token to use after this one was refused at this path: the newer one, if there is one, else a renewed one; none if a renewal
+    /// was in vain.
     pub(super) async fn after(
         self: &Arc<Self>,
         refused: &Arc<PlacedSecret>,

@@ -1,4 +1,4 @@
-//! Paths whose requests were refused with a renewed token, too: what they lack is no newer token.
+//! Paths whose requests were refused with a renewed token, too: another renewal would not help.
 
 use std::collections::HashMap;
 
