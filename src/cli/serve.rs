@@ -152,20 +152,13 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     let admin_hosts = hosts_of(admin.as_slice());
     let hosts = config.server.hosts.clone().or_else(|| hosts_of(&proxy));
     let server = Server::new(ServerSettings { drain, hosts: hosts.clone(), ..config.server.clone() });
-    let registry = gateway.registry().clone();
     let reloads = file.is_some().then(Reloads::begin);
     let monitor = server.monitor().with_certificates(certificates);
     let url = proxy.first().map(Listener::url).unwrap_or_default();
     let dashboard = Dashboard::new(gateway.clone(), monitor.clone(), url, hosts, config.admin_actions, log_level);
-    let says = Admin::new(
-        gateway.crawls().clone(),
-        gateway.governors().clone(),
-        registry,
-        monitor,
-        gateway.coded_streams().clone(),
-    )
-    .with_reloads(reloads.clone())
-    .with_token(config.admin_token.as_ref().map(Secret::expose));
+    let says = Admin::new(gateway.clone(), monitor)
+        .with_reloads(reloads.clone())
+        .with_token(config.admin_token.as_ref().map(Secret::expose));
     let is_guarded =
         config.admin.is_some_and(|admin| AdminAccess::Guarded.suffices(admin, config.admin_token.as_ref()));
     let dashboard = is_guarded.then_some(dashboard);

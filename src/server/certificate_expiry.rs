@@ -1,14 +1,31 @@
 //! End of a certificate's validity, read from its DER (RFC 5280 §4.1): a crate for X.509 would bring eight others for this one field.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 
 const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
+
+/// Returns the seconds until the first certificate of a PEM file expires, negative ones behind its end; none where there is none.
+pub fn seconds_to_expiry(file: &Path) -> Option<f64> {
+    let certificate = CertificateDer::from_pem_file(file).ok()?;
+    Some(seconds_until(not_after(&certificate)?))
+}
+
+/// Returns the seconds until a time, negative ones behind it.
+pub(super) fn seconds_until(end: SystemTime) -> f64 {
+    match end.duration_since(SystemTime::now()) {
+        Ok(left) => left.as_secs_f64(),
+        Err(past) => -past.duration().as_secs_f64(),
+    }
+}
 
 /// Returns the end of a certificate's validity; none where the bytes are no certificate.
 pub(super) fn not_after(certificate: &[u8]) -> Option<SystemTime> {

@@ -49,6 +49,7 @@ use tower::{BoxError, Service};
 
 use self::accepted::Accepted;
 pub use self::access_log::{AccessLog, AccessNotes};
+pub use self::certificate_expiry::seconds_to_expiry;
 pub use self::certificates::Certificates;
 pub use self::client_address::{TrustedPeers, UnixPeers, network_of};
 use self::closed_connections::CloseReason;

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::certificate_expiry::seconds_until;
 use super::certificates::Certificates;
 use super::connection_state::ConnectionState;
 use super::connection_table::{ConnectionTable, Phase};
@@ -31,13 +31,8 @@ impl ServerMonitor {
 
     /// Returns the files of the certificates in use, and the seconds until each of them expires.
     pub fn certificate_expiries(&self) -> Vec<(PathBuf, f64)> {
-        let now = SystemTime::now();
-        let left = |end: SystemTime| match end.duration_since(now) {
-            Ok(left) => left.as_secs_f64(),
-            Err(past) => -past.duration().as_secs_f64(),
-        };
         let expiries = self.certificates.iter().flat_map(|certificates| certificates.expiries());
-        expiries.map(|(file, end)| (file, left(end))).collect()
+        expiries.map(|(file, end)| (file, seconds_until(end))).collect()
     }
 
     /// Returns false from the signal to stop on.

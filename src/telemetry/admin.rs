@@ -12,11 +12,9 @@ use super::dashboard::{Dashboard, problem};
 use super::metrics::{MEDIA_TYPE, Metrics, exposition};
 use super::reloads::Reloads;
 use super::snapshot_list::list;
-use crate::crawl::Crawls;
-use crate::response::{Body, CodedStreams, empty, full};
+use crate::gateway::Gateway;
+use crate::response::{Body, empty, full};
 use crate::server::ServerMonitor;
-use crate::snapshot::Registry;
-use crate::upstream::Governors;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -40,14 +38,8 @@ enum AdminReaders {
 }
 
 impl Admin {
-    pub fn new(
-        crawls: Crawls,
-        governors: Governors,
-        registry: Registry,
-        server: ServerMonitor,
-        coded_streams: CodedStreams,
-    ) -> Self {
-        let metrics = Metrics { crawls, governors, registry, server, coded_streams, reloads: None };
+    pub fn new(gateway: Gateway, server: ServerMonitor) -> Self {
+        let metrics = Metrics { gateway, server, reloads: None };
         Self { metrics, token: None, dashboard: None, readers: AdminReaders::Operator }
     }
 
@@ -102,7 +94,7 @@ impl Admin {
         let is_ready = self.metrics.server.is_ready();
         let (media_type, text) = match path {
             "/metrics" => (MEDIA_TYPE, exposition(self.metrics.clone())),
-            "/snapshots" => ("application/json", list(&self.metrics.registry.list())),
+            "/snapshots" => ("application/json", list(&self.metrics.gateway.registry().list())),
             "/healthz" => (TEXT, "ok\n".to_owned()),
             "/readyz" if is_ready => (TEXT, "ready\n".to_owned()),
             "/readyz" => (TEXT, "stopping\n".to_owned()),
@@ -173,27 +165,16 @@ impl<B> Service<Request<B>> for Admin {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::config::Codings;
-    use crate::config::SnapshotSettings;
+    use crate::config::Config;
     use crate::server::{Server, ServerSettings};
-    use crate::snapshot::Store;
 
     async fn ask(method: Method, path: &str) -> (StatusCode, HeaderMap, String) {
-        let store = Store::open(SnapshotSettings::in_test()).unwrap();
-        let registry = Registry::new(store, Duration::from_secs(60));
+        let config = Config::of_upstream("http://127.0.0.1:1", None).unwrap();
         let monitor = Server::new(ServerSettings::default()).monitor();
-        let mut admin = Admin::new(
-            Crawls::default(),
-            Governors::default(),
-            registry,
-            monitor,
-            CodedStreams::new(&Codings::default()),
-        );
+        let mut admin = Admin::new(Gateway::builder(config).build().unwrap(), monitor);
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
         let (head, body) = admin.call(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();

@@ -12,11 +12,11 @@ use super::family::{family, histograms};
 use super::process_metrics;
 use super::reloads::Reloads;
 use super::server_metrics;
-use crate::crawl::{Crawls, Totals};
-use crate::response::CodedStreams;
+use crate::crawl::Totals;
+use crate::gateway::Gateway;
 use crate::server::ServerMonitor;
 use crate::snapshot::Registry;
-use crate::upstream::{Governors, Traffic};
+use crate::upstream::Traffic;
 
 /// Media type of [`exposition`]: the text format 0.0.4, which every scraper reads. It names a counter's family like its samples,
 /// with `_total`, where OpenMetrics leaves the suffix out, and has no `# EOF`.
@@ -24,11 +24,8 @@ pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[derive(Clone, Debug)]
 pub(super) struct Metrics {
-    pub(super) crawls: Crawls,
-    pub(super) governors: Governors,
-    pub(super) registry: Registry,
+    pub(super) gateway: Gateway,
     pub(super) server: ServerMonitor,
-    pub(super) coded_streams: CodedStreams,
     pub(super) reloads: Option<Reloads>,
 }
 
@@ -42,20 +39,22 @@ pub(super) fn exposition(collector: impl Collector) -> String {
 
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { gateway, server, reloads } = self;
+        let governors = gateway.governors();
         process_metrics::encode(&mut encoder)?;
-        server_metrics::encode(&mut encoder, &self.server)?;
+        server_metrics::encode(&mut encoder, server, gateway)?;
         let help = "Streams in a content coding that are open, of at most `coded_streams`.";
-        family(&mut encoder, Gauge, "unpage_coded_streams", help, [([], self.coded_streams.open() as u64)])?;
-        if let Some(reloads) = &self.reloads {
+        family(&mut encoder, Gauge, "unpage_coded_streams", help, [([], gateway.coded_streams().open() as u64)])?;
+        if let Some(reloads) = reloads {
             reloads.encode(&mut encoder)?;
         }
-        encode_crawls(&mut encoder, &self.crawls.totals())?;
-        encode_snapshots(&mut encoder, &self.registry)?;
-        encode_upstreams(&mut encoder, &self.governors.by_origin())?;
+        encode_crawls(&mut encoder, &gateway.crawls().totals())?;
+        encode_snapshots(&mut encoder, gateway.registry())?;
+        encode_upstreams(&mut encoder, &governors.by_origin())?;
         let help = "Seconds from a page's request to the end of its body, or to the moment at which the body had to wait for readers.";
-        histograms(&mut encoder, "unpage_page_seconds", help, "origin", &self.governors.page_seconds())?;
+        histograms(&mut encoder, "unpage_page_seconds", help, "origin", &governors.page_seconds())?;
         let help = "Requests for tokens: good, failed.";
-        let renewals = self.governors.token_renewals().counts();
+        let renewals = governors.token_renewals().counts();
         let renewals = renewals.map(|(result, count)| ([("result", result.to_owned())], count));
         family(&mut encoder, Counter, "unpage_token_renewals_total", help, renewals)
     }

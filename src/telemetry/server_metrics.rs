@@ -1,14 +1,16 @@
 //! Metrics of connections, and of streams as their clients see them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType::{Counter, Gauge};
 
 use super::family::{family, histogram};
-use crate::server::ServerMonitor;
+use crate::gateway::Gateway;
+use crate::server::{ServerMonitor, seconds_to_expiry};
 
-pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, server: &ServerMonitor) -> fmt::Result {
+pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, server: &ServerMonitor, gateway: &Gateway) -> fmt::Result {
     let help = "Connections of clients that are open: opening (no request yet), idle, active (requests in progress), websocket.";
     let open = server.connections_by_state().map(|(state, count)| ([("state", state.to_owned())], count as u64));
     family(encoder, Gauge, "unpage_connections", help, open)?;
@@ -28,8 +30,14 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, server: &ServerMonitor
     family(encoder, Counter, "unpage_connections_closed_total", help, closed)?;
     let help = "TLS handshakes that a client or unpage has refused.";
     family(encoder, Counter, "unpage_tls_handshakes_failed_total", help, [([], server.failed_handshakes())])?;
-    let help = "Seconds until a certificate of the server expires.";
-    let expiries = server.certificate_expiries();
+    let help = "Seconds until a certificate of [tls], or one that an upstream gets (client_cert), expires.";
+    let mut expiries: BTreeMap<_, _> = server.certificate_expiries().into_iter().collect();
+    // Read at each scrape: connections read a changed file, too.
+    for files in gateway.collections().iter().filter_map(|collection| collection.upstream.client_cert.as_ref()) {
+        if let Some(left) = seconds_to_expiry(&files.cert) {
+            expiries.insert(files.cert.clone(), left);
+        }
+    }
     let expiries = expiries.into_iter().map(|(file, left)| ([("cert", file.display().to_string())], left));
     family(encoder, Gauge, "unpage_certificate_expiry_seconds", help, expiries)?;
     encode_streams(encoder, server)

@@ -12,7 +12,8 @@ use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::{self, BOTH, Version};
-use super::proxy::{Proxy, collection, run};
+use super::metrics;
+use super::proxy::{Process, Proxy, collection, run};
 use super::retries::{closed_on, closing};
 use super::streams::orders;
 use super::upstream::{Asked, Framing, Reply, Upstream};
@@ -149,13 +150,13 @@ async fn a_file_that_is_no_authority_stops_the_start() {
 }
 
 /// An authority that signs certificates of clients.
-struct ClientAuthority {
+pub(super) struct ClientAuthority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl ClientAuthority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -164,7 +165,7 @@ impl ClientAuthority {
     }
 
     /// Writes a certificate and its key.
-    fn sign(&self, folder: &std::path::Path) {
+    pub(super) fn sign(&self, folder: &std::path::Path) {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(["unpage".to_owned()]).unwrap().signed_by(&key, &self.issuer).unwrap();
         std::fs::write(folder.join("client.crt"), certificate.pem()).unwrap();
@@ -173,7 +174,7 @@ impl ClientAuthority {
 }
 
 /// An upstream that wants a certificate of this authority's.
-async fn asking(authority: &ClientAuthority) -> (Upstream, tempfile::NamedTempFile) {
+pub(super) async fn asking(authority: &ClientAuthority) -> (Upstream, tempfile::NamedTempFile) {
     let server = ClientAuthority::new();
     let key = KeyPair::generate().unwrap();
     let names = ["localhost".to_owned()];
@@ -217,6 +218,11 @@ async fn an_upstream_that_asks_for_a_certificate_gets_the_configured_one() {
         assert!(!is_good || received.whole() == orders(120));
         assert_eq!(upstream.asked().is_empty(), !is_good);
     }
+    // Its end is a metric, from the start on.
+    let mut process = Process::serve(&format!("admin = \"127.0.0.1:0\"\n{}", collection(&url, &with))).await;
+    let samples = metrics::samples(process.admin().await).await;
+    let year = 365.0 * 86_400.0;
+    assert!(samples[&format!("unpage_certificate_expiry_seconds{{cert={cert:?}}}")] > year, "{samples:?}");
     // fetch has it, too, and a key of another certificate is told at the start.
     let target = format!("{url}/cursor/orders");
     let certificate = format!("client_cert={{ cert = {cert:?}, key = {key:?} }}");

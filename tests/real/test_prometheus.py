@@ -16,7 +16,7 @@ RULES = REPOSITORY / "contrib/prometheus-rules.yml"
 DASHBOARD = REPOSITORY / "contrib/grafana.json"
 NAME = re.compile(r"\b(?:unpage|process)_[a-z_]+\b")
 SELECTOR = re.compile(r"(\b(?:unpage|process)_[a-z_]+)\{([^}]*)\}")
-# Without `[tls]` there is no certificate.
+# Without `[tls]` and `client_cert` there is no certificate.
 CONDITIONAL = {"unpage_certificate_expiry_seconds"}
 
 
