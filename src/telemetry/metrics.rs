@@ -51,6 +51,7 @@ impl Collector for Metrics {
         encode_crawls(&mut encoder, &gateway.crawls().totals())?;
         encode_snapshots(&mut encoder, gateway.registry())?;
         encode_upstreams(&mut encoder, &governors.by_origin())?;
+        encode_pools(&mut encoder, &governors.by_pool_member())?;
         let help = "Seconds from a page's request to the end of its body, or to the moment at which the body had to wait for readers.";
         histograms(&mut encoder, "unpage_page_seconds", help, "origin", &governors.page_seconds())?;
         let help = "Requests for tokens: good, failed.";
@@ -136,6 +137,16 @@ fn encode_upstreams(encoder: &mut DescriptorEncoder<'_>, upstreams: &[Traffic]) 
     family(encoder, Counter, "unpage_upstream_wait_seconds_total", help, waited)
 }
 
+fn encode_pools(encoder: &mut DescriptorEncoder<'_>, members: &[Traffic]) -> fmt::Result {
+    let labels = |of: &Traffic| [("origin", of.origin.clone()), ("member", of.member.unwrap_or_default().to_string())];
+    let help = "Requests in flight with the credentials of one member of a pool, numbered from 0.";
+    let in_flight = members.iter().map(|of| (labels(of), of.load.in_flight));
+    family(encoder, Gauge, "unpage_upstream_member_in_flight", help, in_flight)?;
+    let help = "Seconds until the next request may be sent with the credentials of one member of a pool.";
+    let held = members.iter().map(|of| (labels(of), of.load.held.as_secs_f64()));
+    family(encoder, Gauge, "unpage_upstream_member_held_seconds", help, held)
+}
+
 /// Samples of the upstreams that have a value.
 fn by_origin<T>(
     upstreams: &[Traffic],
@@ -168,6 +179,7 @@ mod tests {
     fn standing(origin: &str, rate: Option<f64>) -> Traffic {
         Traffic {
             origin: origin.to_owned(),
+            member: None,
             load: GovernorLoad {
                 limit: 6,
                 in_flight: 2,

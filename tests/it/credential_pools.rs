@@ -5,6 +5,7 @@ use std::fs;
 use http::header::HeaderValue;
 
 use super::client::{self, Version};
+use super::metrics;
 use super::proxy::{Proxy, collection};
 use super::upstream::{Asked, Reply, Upstream, answer};
 
@@ -179,4 +180,25 @@ async fn sticky_says_otherwise() {
         let members: String = upstream.forget().iter().map(member).collect();
         assert_eq!(members.contains('a') && members.contains('b'), is_mixed, "{sticky}: {members}");
     }
+}
+
+#[tokio::test]
+async fn metrics_name_a_member_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| match member(asked) {
+        'b' => Reply::Whole(numbered(asked)),
+        _ => Reply::Whole(answer(429, &[("retry-after", "3600")], "")),
+    })
+    .await;
+    let lines = format!("{}\nwidth = 1\nretry = {{ base = \"1ms\" }}\n{NUMBERED}", pool(&folder, ""));
+    let (process, admin) = metrics::serve(&upstream, &lines).await;
+    let received = client::receive(Version::Http1, process.address, client::stream("/list")).await;
+    assert_eq!(received.whole().lines().count(), 50);
+    let samples = metrics::samples(admin).await;
+    let of = |name: &str, member: u8| {
+        samples[&format!("unpage_upstream_member_{name}{{origin=\"{}\",member=\"{member}\"}}", upstream.url())]
+    };
+    assert!(of("held_seconds", 0) > 200.0 && of("held_seconds", 1) == 0.0, "{samples:?}");
+    assert_eq!([of("in_flight", 0), of("in_flight", 1)], [0.0, 0.0]);
+    assert!(!samples.keys().any(|series| series.contains("key-")), "{samples:?}");
 }

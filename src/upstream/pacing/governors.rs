@@ -66,10 +66,24 @@ impl Governors {
         let mut upstreams = known.forgotten.clone();
         let governors: Vec<_> = known.by_credential.values().cloned().collect();
         drop(known);
-        for governor in governors {
-            governor.traffic().add_to(&mut upstreams);
+        for traffic in governors.iter().map(|governor| governor.traffic()) {
+            let origin = traffic.origin.clone();
+            traffic.add_to(&mut upstreams, origin);
         }
         upstreams.into_values().collect()
+    }
+
+    /// Present traffic of each member of a pool, in the order of origins and members. Counts are of what is not forgotten yet.
+    pub fn by_pool_member(&self) -> Vec<Traffic> {
+        let mut members = BTreeMap::new();
+        for governor in self.registry.known.lock().by_credential.values() {
+            let traffic = governor.traffic();
+            if let Some(member) = traffic.member {
+                let key = (traffic.origin.clone(), member);
+                traffic.add_to(&mut members, key);
+            }
+        }
+        members.into_values().collect()
     }
 
     /// Seconds of the pages of each upstream that was ever used, in the order of their origins.
@@ -92,8 +106,10 @@ impl Governors {
     ) -> CrawlLine {
         let crawl = CrawlId(self.registry.crawls.fetch_add(1, Ordering::Relaxed));
         let mut known = self.registry.known.lock();
-        let governors =
-            members.iter().map(|credentials| known.governor(upstream, self.key_of(upstream, credentials, scope)));
+        let is_pool = members.len() > 1;
+        let governors = members.iter().enumerate().map(|(member, credentials)| {
+            known.governor(upstream, self.key_of(upstream, credentials, scope), is_pool.then_some(member))
+        });
         CrawlLine::new(governors.collect(), crawl)
     }
 
@@ -108,9 +124,9 @@ impl Governors {
             if !paces.any(|upstream| governor.has_pace(upstream)) {
                 let traffic = governor.traffic();
                 let pages = pages.entry(origin.clone()).or_insert_with(|| Histogram::new(PAGE)).clone();
-                let new = Arc::new(SharedGovernor::new(origin.clone(), first, pages));
+                let new = Arc::new(SharedGovernor::new(origin.clone(), traffic.member, first, pages));
                 new.pause(traffic.load.held);
-                traffic.counts_only().add_to(forgotten);
+                traffic.counts_only().add_to(forgotten, origin.clone());
                 *governor = new;
             }
         }
@@ -122,7 +138,12 @@ impl Governors {
 }
 
 impl KnownGovernors {
-    fn governor(&mut self, upstream: &config::Upstream, key: (String, u64)) -> Arc<SharedGovernor> {
+    fn governor(
+        &mut self,
+        upstream: &config::Upstream,
+        key: (String, u64),
+        member: Option<usize>,
+    ) -> Arc<SharedGovernor> {
         if let Some(governor) = self.by_credential.get(&key) {
             governor.touch();
             return Arc::clone(governor);
@@ -131,7 +152,7 @@ impl KnownGovernors {
             self.sweep();
         }
         let pages = self.pages.entry(key.0.clone()).or_insert_with(|| Histogram::new(PAGE)).clone();
-        let governor = Arc::new(SharedGovernor::new(key.0.clone(), upstream, pages));
+        let governor = Arc::new(SharedGovernor::new(key.0.clone(), member, upstream, pages));
         self.by_credential.insert(key, Arc::clone(&governor));
         governor
     }
@@ -147,7 +168,7 @@ impl KnownGovernors {
         let over = if left < MOST { 0 } else { left - (MOST - MARGIN) };
         for (_, key) in unused.into_iter().take(old + over) {
             if let Some(governor) = self.by_credential.remove(&key) {
-                governor.traffic().counts_only().add_to(&mut self.forgotten);
+                governor.traffic().counts_only().add_to(&mut self.forgotten, key.0);
             }
         }
         let count = self.by_credential.len();

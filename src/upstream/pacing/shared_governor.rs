@@ -24,6 +24,8 @@ const REFUSED_FOR: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct SharedGovernor {
     origin: String,
+    /// Number of the pool's member whose credentials these are.
+    member: Option<usize>,
     pace: Pace,
     /// Seconds of the pages of the origin.
     pages: Histogram,
@@ -60,7 +62,7 @@ struct QueuePlace<'a> {
 }
 
 impl SharedGovernor {
-    pub(super) fn new(origin: String, upstream: &config::Upstream, pages: Histogram) -> Self {
+    pub(super) fn new(origin: String, member: Option<usize>, upstream: &config::Upstream, pages: Histogram) -> Self {
         let now = Instant::now();
         let state = GovernorState {
             governor: Governor::new(&upstream.pace, upstream.retry.cap),
@@ -69,10 +71,11 @@ impl SharedGovernor {
             backing_off: 0,
             retries: 0,
             waited: Duration::ZERO,
-            log: WaitLog::default(),
+            log: WaitLog::new(&origin, member),
         };
         Self {
             origin,
+            member,
             pace: upstream.pace.clone(),
             pages,
             started: now,
@@ -162,6 +165,7 @@ impl SharedGovernor {
         let state = self.state.lock();
         Traffic {
             origin: self.origin.clone(),
+            member: self.member,
             load: state.governor.load(self.now()),
             backing_off: state.backing_off,
             retries: state.retries,
@@ -205,7 +209,7 @@ impl SharedGovernor {
             match state.governor.grant(now) {
                 GrantDecision::Now(ticket) => turns.extend(state.waiting.remove(&ticket)),
                 GrantDecision::At(at, hold) => {
-                    state.log.log(&self.origin, &state.governor, now, at, hold);
+                    state.log.log(&state.governor, now, at, hold);
                     break self.started.checked_add(at);
                 }
                 GrantDecision::Idle => break None,

@@ -9,6 +9,8 @@ use crate::pace::{BudgetLeft, GovernorLoad, RequestCounts};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Traffic {
     pub origin: String,
+    /// Number of the member of a pool, from 0; none for other credentials, and for several.
+    pub member: Option<usize>,
     /// Requests in flight and waiting, and counts of all.
     pub load: GovernorLoad,
     /// Number of requests that wait before they are sent again.
@@ -35,11 +37,12 @@ impl Traffic {
         Self { load, backing_off: 0, ..self }
     }
 
-    pub(super) fn add_to(self, upstreams: &mut BTreeMap<String, Self>) {
-        let Some(sum) = upstreams.get_mut(&self.origin) else {
-            upstreams.insert(self.origin.clone(), self);
+    pub(super) fn add_to<K: Ord>(self, sums: &mut BTreeMap<K, Self>, key: K) {
+        let Some(sum) = sums.get_mut(&key) else {
+            sums.insert(key, self);
             return;
         };
+        sum.member = sum.member.filter(|member| self.member == Some(*member));
         let (one, other) = (sum.load, self.load);
         sum.load = GovernorLoad {
             limit: one.limit + other.limit,
