@@ -142,6 +142,8 @@ impl UpstreamUsage {
             let (trace, span, flags) =
                 (fastrand::u128(1..), fastrand::u64(1..), u8::from(sampling == TraceSampling::Sampled));
             let field = format!("00-{trace:032x}-{span:016x}-{flags:02x}");
+            // The span of the crawl's log lines is older than its trace.
+            tracing::Span::current().record("trace_id", &field[3..35]);
             HeaderValue::try_from(field).expect("it has digits, letters and hyphens")
         })
     }

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+use tracing::{Instrument, Span, field};
 
 use super::admission::Admission;
 use super::ask::StreamRequest;
@@ -57,11 +57,12 @@ impl CacheFill {
     /// Begins a crawl in a task of its own.
     pub(super) fn begin(&self, lead: FlightLeader, request: &Arc<StreamRequest>, keys: RequestKeys) {
         let (fill, request, stop) = (self.clone(), Arc::clone(request), self.stop.child_token());
-        let entry = self.table.enter(&request, stop.clone());
-        self.spawn_until(stop, async move {
+        let (entry, span) = (self.table.enter(&request, stop.clone()), span(&request));
+        let work = async move {
             fill.open(lead, &request, keys, &entry).await;
             entry.end(&fill.tasks);
-        });
+        };
+        self.spawn_until(stop, work.instrument(span));
     }
 
     /// Reads a snapshot from its files and, where it was interrupted and the purpose is to read all of it, resumes its crawl.
@@ -73,11 +74,12 @@ impl CacheFill {
         request: &Arc<StreamRequest>,
     ) {
         let (fill, request, stop) = (self.clone(), Arc::clone(request), self.stop.child_token());
-        let entry = self.table.enter(&request, stop.clone());
-        self.spawn_until(stop, async move {
+        let (entry, span) = (self.table.enter(&request, stop.clone()), span(&request));
+        let work = async move {
             fill.reopen(lead, id, purpose, &request, &entry).await;
             entry.end(&fill.tasks);
-        });
+        };
+        self.spawn_until(stop, work.instrument(span));
     }
 
     /// Starts the maintenance of snapshots, at an interval that fits the shortest of these times.
@@ -240,19 +242,17 @@ impl CacheFill {
     async fn run(&self, snapshot: &Arc<Snapshot>, mut opened: Opened, writer: Writer, request: &StreamRequest) {
         opened.limit_sharing(SharingLimit { retention: snapshot.retention(), caller: request.caller.identity });
         let _ended = EndGuard { registry: &self.registry, snapshot };
-        // The log's own messages name no collection.
-        let trace_id = snapshot.usage().trace_id();
-        let span = tracing::warn_span!("crawl", collection = snapshot.facts().collection, trace_id);
-        self.write(snapshot, opened, writer, request.width()).instrument(span).await;
-    }
-
-    async fn write(&self, snapshot: &Snapshot, mut opened: Opened, writer: Writer, width: usize) {
         // A client that only wanted the head never reads; another one may.
         if tokio::time::timeout(self.linger.max(FIRST_READER), snapshot.log().has_been_read()).await.is_ok() {
-            opened.widen(width);
+            opened.widen(request.width());
             opened.run(writer).await;
         }
     }
+}
+
+/// Makes the span of a crawl's log lines, which name neither a collection nor a trace. The first request tells it the trace.
+fn span(request: &StreamRequest) -> Span {
+    tracing::warn_span!("crawl", collection = request.collection.path, trace_id = field::Empty)
 }
 
 /// Revalidates a stale snapshot (RFC 9111 §4.3): `true` where the upstream says that it has nothing newer. Only `match` in the configuration

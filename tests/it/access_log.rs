@@ -15,6 +15,7 @@ async fn upstream(gate: &Gate) -> Upstream {
     Upstream::scripted(0, move |asked, _| {
         let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
         match (path, query.contains("page=2")) {
+            ("/refused", _) => Reply::Whole(answer(403, &[], "{}")),
             ("/broken", true) => Reply::Whole(answer(404, &[], "{}")),
             ("/held", true) => gate.before(Reply::Whole(answer(200, &[], "[3]"))),
             (_, true) => Reply::Whole(answer(200, &[], "[3]")),
@@ -98,6 +99,19 @@ async fn a_line_tells_of_a_stream_what_its_client_had() {
     process.signal(rustix::process::Signal::TERM);
     let (said, _) = process.end().await;
     assert!(!said.contains("hidden"), "{said}");
+}
+
+#[tokio::test]
+async fn a_crawl_that_does_not_open_has_its_trace_in_the_log() {
+    let upstream = upstream(&Gate::default()).await;
+    let mut process = serve(&upstream, "", "json").await;
+    let refused = ask(&process, Version::Http1, Method::GET, "/refused", &[]).await;
+    assert_eq!(refused.head.status, StatusCode::FORBIDDEN);
+    let asked = upstream.asked();
+    let trace = asked[0].header("traceparent").unwrap().split('-').nth(1).unwrap();
+    let line: Value = serde_json::from_str(&process.has_said("; fault: ").await).unwrap();
+    let expected = serde_json::json!({ "name": "crawl", "collection": "/{*rest}", "trace_id": trace });
+    assert_eq!(line["span"], expected, "{line}");
 }
 
 #[tokio::test]
