@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::header::{COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::credential::RequestCredentials;
 use crate::config::{SecretPlace, Upstream};
@@ -12,6 +12,9 @@ use crate::field_class::names_a_secret;
 
 /// Shortest value of a query parameter or a field that is redacted: shorter ones are hardly secrets, and occur everywhere.
 const SHORTEST: usize = 8;
+
+/// The same of a parameter whose name is one of a secret, as `password`.
+const SHORTEST_NAMED: usize = 4;
 
 /// Names of query parameters that are taken for credentials. Others that sound alike, as `token`, are as often a page's.
 const KEYS: [&str; 6] = ["access_token", "api-key", "api_key", "apikey", "auth_token", "key"];
@@ -58,22 +61,44 @@ pub(super) fn redact(
     headers: &HeaderMap,
     text: &str,
 ) -> String {
-    let mut secrets: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
-    secrets
-        .extend(url.query().unwrap_or_default().split('&').filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())));
+    let mut secrets = Vec::new();
+    for pair in url.query().unwrap_or_default().split('&') {
+        let (name, value) = form_urlencoded::parse(pair.as_bytes()).next().unwrap_or_default();
+        let is_named = names_a_secret(&name.to_ascii_lowercase());
+        if value.len() >= if is_named { SHORTEST_NAMED } else { SHORTEST } {
+            secrets.extend([value.into_owned(), pair.split_once('=').map_or("", |(_, raw)| raw).to_owned()]);
+        }
+    }
+    let mut of_fields = Vec::new();
     let configured = upstream.headers.iter().map(|(name, value)| (name, value));
     for (name, value) in headers.iter().chain(configured).filter(|(name, _)| names_a_secret(name.as_str())) {
-        secrets.extend(secrets_of(name, &String::from_utf8_lossy(value.as_bytes())));
+        of_fields.extend(secrets_of(name, &String::from_utf8_lossy(value.as_bytes())));
     }
-    secrets.retain(|secret| secret.len() >= SHORTEST);
+    of_fields.retain(|secret| secret.len() >= SHORTEST);
+    secrets.extend(of_fields);
     secrets.extend(configured_secrets);
     without_all(secrets, text)
 }
 
-/// Removes these secrets from a text.
-pub(super) fn without_all(mut secrets: Vec<String>, text: &str) -> String {
+/// Removes these secrets from a text, in every spelling.
+pub(super) fn without_all(secrets: Vec<String>, text: &str) -> String {
+    let mut secrets: Vec<_> = secrets.into_iter().flat_map(spellings).filter(|secret| !secret.is_empty()).collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.iter().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| without(&text, secret))
+    secrets.iter().fold(text.to_owned(), |text, secret| without(&text, secret))
+}
+
+/// Returns a secret as it is, and as JSON, forms and URLs write it, also where a URL has another one in its query.
+fn spellings(secret: String) -> impl Iterator<Item = String> {
+    let json = serde_json::Value::from(secret.as_str()).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let slashes = json.replace('/', "\\/");
+    let spaces = form.replace('+', "%20");
+    let nested = [&form, &spaces].map(|encoded| form_urlencoded::byte_serialize(encoded.as_bytes()).collect());
+    let mut spellings = vec![secret, json, slashes, form, spaces];
+    spellings.extend(nested);
+    spellings.dedup();
+    spellings.into_iter()
 }
 
 /// Removes this secret from a text, and also a prefix of it of at least [`SHORTEST`] bytes where an excerpt ends.
@@ -138,12 +163,12 @@ mod tests {
         let mut upstream = Upstream::at(Url::parse("http://a").unwrap());
         let place = SecretPlace::Query("key".to_owned());
         upstream.credentials = Credential::Fixed(place, Secret::new("k1".to_owned())).into();
-        let url = Url::parse("http://a/x?token=abc%2Fdefgh&limit=100").unwrap();
-        let text = "Cannot GET /x?token=abc%2Fdefgh&limit=100&key=k1 (abc/defgh)";
+        let url = Url::parse("http://a/x?token=abc%2Fdefgh&limit=100&Password=12ab").unwrap();
+        let text = r"Cannot GET /x?token=abc%2Fdefgh&limit=100&key=k1 (abc/defgh, abc\/defgh, 12ab)";
         let secrets = CredentialSources::new(&upstream, &TokenRenewals::default()).unwrap().secrets();
         assert_eq!(
             redact(&upstream, secrets, &url, &HeaderMap::new(), text),
-            "Cannot GET /x?token=…&limit=100&key=… (…)"
+            "Cannot GET /x?token=…&limit=100&key=… (…, …, …)"
         );
     }
 

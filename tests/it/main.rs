@@ -88,6 +88,8 @@ mod dashboard;
 mod encodings;
 // Content codings: asked for, decoded, refused, and left alone where answers are only passed on.
 mod codings;
+// Secrets of configurations and clients, of which none is in anything that is written or shown.
+mod planted_secrets;
 // Requests to the upstream: fields, credentials, links, aliases; addresses that are never connected to.
 mod manners;
 // Redirects of pages, and addresses that are not dialled.
