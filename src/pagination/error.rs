@@ -3,7 +3,6 @@
 use http::StatusCode;
 
 use super::error_status::{RefusalCause, status_hint};
-use super::excerpt::ignored;
 pub(super) use super::excerpt::{excerpt, start_of};
 use super::link_guard::{ALIAS_HINT, BadAddress};
 use super::not_json_hint::{BAD_TEXT_HINT, NOT_JSON_HINT, not_json_hint};
@@ -125,14 +124,14 @@ page_errors! {
         #[error("{records} records came, and {place} is {number}")]
         CountContradicts { place: String, number: u64, records: u64 } => Unproven,
             "the upstream gives fewer records than it counts: its limit was reached, a page was lost, or `pagination` begins too late (start) or ends too early (end); if this number doesn't count the collection's records, set total to the one that does, or total = false";
-        #[error("the page repeats the records of page {page}{}", ignored(.param.as_ref()))]
+        #[error("the page repeats the records of page {page}{}", super::excerpt::ignored(.param.as_ref()))]
         Repeat { page: u64, param: Option<Param> } => Upstream, CYCLE_HINT;
         #[error("the next address is that of page {0}")]
         AddressRepeats(u64) => Upstream, CYCLE_HINT;
-        #[error("the next token is the one that was just sent{}", ignored(.0.as_ref()))]
+        #[error("the next token is the one that was just sent{}", super::excerpt::ignored(.0.as_ref()))]
         TokenRepeats(Option<Param>) => Upstream,
             "check `pagination.param`: the upstream may ignore it; a token that is the same on every page is a handle for a place that the upstream keeps itself (a scroll), set same_token = \"again\" in `pagination` for it; where the last page alone leads to itself, set same_token = \"end\"";
-        #[error("the next token is the one that was just sent, and the page behind it had other records{}", ignored(.0.as_ref()))]
+        #[error("the next token is the one that was just sent, and the page behind it had other records{}", super::excerpt::ignored(.0.as_ref()))]
         HandleRepeats(Option<Param>) => Upstream,
             "the token names no place that could be asked for twice: the upstream keeps the place itself (a scroll): set same_token = \"again\" in `pagination`, or use another way of the upstream's, as page numbers or a key";
         #[error("the next address can't be read from {source_name}: {found}")]
