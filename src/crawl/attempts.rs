@@ -71,6 +71,10 @@ impl Attempts {
         &self.request
     }
 
+    pub(super) fn place(&self) -> PagePlace {
+        self.traits.place
+    }
+
     /// Makes one attempt: returns the head and the body of a page.
     pub(super) async fn exchange(&self) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
         let unpooled = (self.free == FreeAttempt::Current).then(|| self.client.unpooled());

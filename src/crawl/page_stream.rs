@@ -12,6 +12,7 @@ use super::failure_report::AttemptError;
 use super::prefix_check::{PageChanged, PrefixCheck};
 use crate::batch::Batch;
 use crate::pagination::page::{Head, Page, PageFields};
+use crate::pagination::retry::PagePlace;
 use crate::pagination::splitter::{PageShape, Splitter};
 use crate::upstream::DecodedBody;
 
@@ -146,7 +147,12 @@ impl PageStream {
         self.earlier_attempt_had_bytes |= has_bytes;
         self.fields.clone_from(splitter.fields());
         let page = arrived.and_then(|()| {
-            let mut page = if is_bodiless { splitter.finish_without_content() } else { splitter.finish_any() }?;
+            let mut page = match attempts.place() {
+                _ if is_bodiless => splitter.finish_without_content(),
+                // The plan would refuse it as well, without another attempt.
+                PagePlace::First => splitter.finish(),
+                PagePlace::Later => splitter.finish_any(),
+            }?;
             page.batch = self.prefix.pass_last(page.batch)?;
             // A page that had a part of a record a moment ago is not empty.
             if lost_bytes { Err(PageChanged { records: 0 }.into()) } else { Ok(page) }
