@@ -1,6 +1,7 @@
 //! Log lines on stderr, with control characters escaped.
 
-use std::io::IsTerminal;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
 
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
@@ -34,10 +35,14 @@ pub(super) fn init_as(format: LogFormat, level: &str) -> LogLevel {
     };
     let (filter, handle) = reload::Layer::new(filter);
     // A line that can't be written is lost. Its error would go to stderr as well, and panic in the crawl that logs.
-    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = fmt::layer().log_internal_errors(false);
     let lines = match format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines
+            .with_ansi(io::stderr().is_terminal())
+            .with_target(false)
+            .with_writer(|| TextLines(io::stderr()))
+            .boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_writer(io::stderr).boxed(),
     };
     registry().with(filter).with(lines).init();
     if let Some(mistake) = mistake {
@@ -76,9 +81,43 @@ fn parse_levels(text: &str) -> Result<EnvFilter, String> {
     }
 }
 
+/// Writer that gets one event at a time and writes it as one line: texts of clients and upstreams in it can't begin another one.
+struct TextLines<W>(W);
+
+impl<W: Write> Write for TextLines<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let mut line = String::with_capacity(event.len());
+        for c in text.strip_suffix('\n').unwrap_or(&text).chars() {
+            match c {
+                // Of the colours of a terminal: tracing-subscriber has escaped those of the message.
+                '\x1b' => line.push(c),
+                c if c.is_control() => write!(line, "{}", c.escape_default()).map_err(io::Error::other)?,
+                c => line.push(c),
+            }
+        }
+        line.push('\n');
+        self.0.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let mut lines = TextLines(Vec::new());
+        lines.write_all("INFO a\n2026-11-30 ERROR b\r\t\u{85}ü\n".as_bytes()).unwrap();
+        lines.write_all(b"\x1b[2mINFO\x1b[0m c\n").unwrap();
+        let expected = "INFO a\\n2026-11-30 ERROR b\\r\\t\\u{85}ü\n\x1b[2mINFO\x1b[0m c\n";
+        assert_eq!(String::from_utf8(lines.0).unwrap(), expected);
+    }
 
     #[test]
     fn a_misspelled_level_is_a_mistake_and_no_target() {

@@ -12,9 +12,15 @@ pub struct ColumnUse {
 }
 
 impl ColumnUse {
+    /// Returns both sentences: a server remarks on columns that its clients name, and warns of none.
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        self.warning().into_iter().chain(self.remark())
+    }
+
     /// Returns a sentence on columns that no record has: they may be misspelled.
     pub fn warning(&self) -> Option<String> {
-        let names: Vec<_> = self.absent.iter().map(|name| format!("`{name}`")).collect();
+        // A client names the columns: they stay on one line.
+        let names: Vec<_> = self.absent.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
         match &names[..] {
             [] => None,
             _ if self.records == 0 => None,

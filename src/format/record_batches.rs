@@ -159,7 +159,11 @@ impl BatchBuilder {
 /// Error of a value that the type of its column can't express.
 fn misfit(record: u64, column: &str, of: ColumnType) -> EncodingError {
     EncodingError {
-        message: format!("the value of `{column}` in record {record}, counted from 0, is no {}", of.name()),
+        message: format!(
+            "the value of `{}` in record {record}, counted from 0, is no {}",
+            column.escape_debug(),
+            of.name()
+        ),
         hint: "name the columns with types that all values have, as in `id,total:float64`, or ask for `csv`",
     }
 }

@@ -95,10 +95,7 @@ impl TableIndex {
     /// Notes the length of the whole table, and logs the use of its columns the first time.
     pub(super) fn set_length(&self, length: u64, column_use: Option<&ColumnUse>) {
         if self.length.set(length).is_ok() {
-            if let Some(warning) = column_use.and_then(ColumnUse::warning) {
-                tracing::warn!("table {}: {warning}", self.tag);
-            }
-            if let Some(remark) = column_use.and_then(ColumnUse::remark) {
+            for remark in column_use.into_iter().flat_map(ColumnUse::remarks) {
                 tracing::info!("table {}: {remark}", self.tag);
             }
         }

@@ -200,11 +200,7 @@ impl Conversion {
         self.pass(&mut encoder, &mut out, &mut file).await?;
         encoder.finish(&mut out).map_err(unencodable)?;
         self.append(&mut out, &mut file)?;
-        let column_use = encoder.column_use();
-        if let Some(warning) = column_use.as_ref().and_then(ColumnUse::warning) {
-            tracing::warn!("a snapshot as {}: {warning}", self.format.name());
-        }
-        if let Some(remark) = column_use.as_ref().and_then(ColumnUse::remark) {
+        for remark in encoder.column_use().iter().flat_map(ColumnUse::remarks) {
             tracing::info!("a snapshot as {}: {remark}", self.format.name());
         }
         Ok(file)

@@ -7,9 +7,9 @@ use unpage::error::{Failure, Fault};
 use unpage::snapshot::Seal;
 
 use super::client::{self, BOTH, Received, Version};
-use super::proxy::Proxy;
+use super::proxy::{Process, Proxy, collection};
 use super::resume::{Kept, complete};
-use super::upstream::Upstream;
+use super::upstream::{Reply, Upstream};
 
 const LINES: &str =
     "{\"id\":1,\"type\":\"Feature\"}\n{\"id\":2,\"type\":\"Feature\",\"x\":[1]}\n{\"id\":30,\"type\":\"Feature\"}\n";
@@ -261,4 +261,28 @@ async fn a_format_is_asked_for_by_name_and_an_array_never_by_accept() {
     *head.method_mut() = Method::HEAD;
     let received = client::receive(Version::Http1, proxy.address, head).await;
     assert_eq!((received.header("content-type"), received.body.len()), (Some("application/json"), 0));
+}
+
+#[tokio::test]
+async fn names_of_columns_begin_no_line_of_the_log() {
+    let upstream = Upstream::scripted(0, |_, _| Reply::json("[{\"id\":1}]")).await;
+    let lines = collection(&upstream.url(), "records = \"$\"\npagination = \"none\"");
+    let mut process = Process::serve(&lines).await;
+    let forged = "2026-11-30T16:00:00Z ERROR forged";
+    let columns = format!("id,x%0A{}", forged.replace(' ', "%20"));
+    let target = format!("/x?_format=csv&_columns={columns}");
+    let received = client::receive(Version::Http1, process.address, client::get(&target, "*/*")).await;
+    assert!(received.head.status.is_success() && received.whole().contains(forged), "{received:?}");
+    let told = process.wait_for("is in no record").await;
+    assert!(told.contains(" INFO table ") && told.contains(&format!("`x\\n{forged}`")), "{told}");
+    // Of a type that the values do not have: the failure names the column, too.
+    #[cfg(feature = "columnar")]
+    {
+        let columns = format!("id:bool,y%0A{}", forged.replace(' ', "%20"));
+        let target = format!("/y?_format=arrow&_columns={columns}");
+        client::receive(Version::Http1, process.address, client::get(&target, "*/*")).await;
+    }
+    process.signal(rustix::process::Signal::TERM);
+    let (said, _) = process.end().await;
+    assert!(!said.lines().any(|line| line.starts_with("2026-11-30T16:00:00Z")), "{said}");
 }
