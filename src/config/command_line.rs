@@ -12,6 +12,7 @@ use super::mistake::{Mistake, Mistakes};
 use super::needed_secrets::concerning;
 use super::option_names::{below_collection, option, top_key};
 use super::optional_secrets::OptionalSecrets;
+use super::read::bare_parent;
 use super::secrets::Secrets;
 use super::toml_text;
 #[cfg(feature = "cli")]
@@ -173,6 +174,9 @@ fn choose(file: &DeTable<'_>, path: &str) -> Result<usize, Vec<String>> {
     for (at, path) in paths.iter().enumerate() {
         // A path that is wrong is noted when the collections are read.
         let _wrong = router.insert(*path, at);
+    }
+    for (at, parent) in paths.iter().enumerate().filter_map(|(at, path)| Some((at, bare_parent(path)?))) {
+        let _taken = router.insert(parent, at);
     }
     router.at(path).map(|found| *found.value).map_err(|_| paths.iter().map(|path| (*path).to_owned()).collect())
 }

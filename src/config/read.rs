@@ -148,7 +148,7 @@ impl Config {
 }
 
 /// Returns the path without `{*rest}`, where that may match nothing.
-fn bare_parent(path: &str) -> Option<&str> {
+pub(super) fn bare_parent(path: &str) -> Option<&str> {
     let (parent, _) = path.split_once("{*")?;
     parent.ends_with('/').then_some(parent)
 }

@@ -26,6 +26,12 @@ pub(super) fn fill(template: &str, values: &[(String, String)]) -> String {
     filled + rest
 }
 
+/// Returns the name of a `{*name}` segment, which may be empty.
+pub(super) fn rest_of(template: &str) -> Option<&str> {
+    let (_, behind) = template.split_once("{*")?;
+    behind.split_once('}').map(|(name, _)| name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::fill;

@@ -113,7 +113,11 @@ impl Routes {
         let target = self.targets.iter().find(|target| Arc::ptr_eq(&target.collection, found.value));
         let target = Arc::clone(target.ok_or(NoRoute::Unknown)?);
         let targets = Arc::clone(&self.targets);
-        Ok(Route { client: target.client.clone(), target, targets, transport: None, segments: values(&found.params) })
+        let mut segments = values(&found.params);
+        let rest = path_template::rest_of(&target.collection.path);
+        segments
+            .extend(rest.filter(|rest| found.params.get(rest).is_none()).map(|rest| (rest.to_owned(), String::new())));
+        Ok(Route { client: target.client.clone(), target, targets, transport: None, segments })
     }
 
     /// Returns the path and query by which a client asks for this URL of the route's upstream; none where no request of a client leads there,

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
 
 use super::client::{self, BOTH, Version};
-use super::proxy::{Process, Proxy, collection};
+use super::proxy::{Process, Proxy, collection, run};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -174,16 +174,31 @@ async fn a_path_never_leads_out_of_what_is_configured() {
         format!("[[collection]]\npath = \"/files/{{*rest}}\"\nupstream = \"{}/api/v1\"\n{PAGES}\n", upstream.url()),
         format!("[[collection]]\npath = \"/shops/{{shop}}/orders\"\nupstream = \"{}/api\"\n", upstream.url()),
         format!("upstream_path = \"/v2/{{shop}}/list\"\n{PAGES}\n"),
+        format!("[[collection]]\npath = \"/objects/{{*rest}}\"\nupstream = \"{}/api\"\n", upstream.url()),
+        format!("upstream_path = \"/v3/{{rest}}\"\n{PAGES}\n"),
     ];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, collections.concat()).unwrap();
     let proxy = Proxy::start(&collections.concat()).await;
     for (target, arrived) in [
         ("/files/a/b?x=1", "/api/v1/files/a/b?x=1"),
         ("/files/", "/api/v1/files/"),
         ("/files/..a/b..", "/api/v1/files/..a/b.."),
         ("/shops/7%2F8/orders", "/api/v2/7%2F8/list"),
+        ("/objects/a/b", "/api/v3/a/b"),
+        ("/objects/", "/api/v3/"),
+        ("/objects/%7Brest%7D", "/api/v3/%7Brest%7D"),
     ] {
+        upstream.forget();
         client::receive(Version::Http1, proxy.address, empty("GET", target)).await;
-        assert_eq!(upstream.asked().last().unwrap().target, arrived, "{target}");
+        client::receive(Version::Http1, proxy.address, client::stream(target)).await;
+        let page = if arrived.contains('?') { "&page=1" } else { "?page=1" };
+        let targets: Vec<_> = upstream.asked().into_iter().map(|asked| asked.target).collect();
+        assert_eq!(targets[..2], [arrived.to_owned(), format!("{arrived}{page}")], "{target}");
+        let explained = run(["explain".as_ref(), "--config".as_ref(), file.path().as_os_str(), target.as_ref()]).await;
+        let said = String::from_utf8(explained.stdout).unwrap();
+        let path = arrived.split('?').next().unwrap().replace("%7B", "{").replace("%7D", "}");
+        assert!(said.contains(&format!("GET {}{path}?", upstream.url())), "{target}: {said}");
     }
     upstream.forget();
     for target in [
