@@ -319,3 +319,45 @@ async fn an_address_of_a_table_means_the_same_bytes_after_a_reload() {
     let address = newer.header("content-location").unwrap();
     assert_eq!(server.ask(Version::Http1, address).await.whole(), newer.whole());
 }
+
+#[tokio::test]
+async fn a_member_of_a_pool_has_the_number_of_the_present_configuration() {
+    let upstream = Upstream::scripted(0, |asked, _| match asked.header("authorization") {
+        Some("Bearer key-bad") => Reply::status(401),
+        _ => Reply::json("[1,2]"),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let pool = |names: &[&str]| {
+        let member = |name: &&str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, format!("key-{name}")).unwrap();
+            format!("{{ bearer = {{ file = {file:?} }} }}")
+        };
+        let members: Vec<_> = names.iter().map(member).collect();
+        let credentials = format!("credentials = {{ pool = [{}], sticky = false }}\n", members.join(", "));
+        format!("admin = \"127.0.0.1:0\"\n{}{credentials}", collections(&upstream, &["/{list}"]))
+    };
+    let mut server = Reloaded::serve(&pool(&["bad", "good"]), &[]).await;
+    let admin = server.process.admin().await;
+    assert_eq!(server.ask(Version::Http1, "/a").await.whole(), "1\n2\n");
+    server.process.wait_for("refuses credentials.pool[0]").await;
+    let held = |samples: &std::collections::BTreeMap<String, f64>, member: usize| {
+        let origin = upstream.url();
+        samples.get(&format!("unpage_upstream_member_held_seconds{{origin=\"{origin}\",member=\"{member}\"}}")).copied()
+    };
+    let before = samples(admin).await;
+    assert!(held(&before, 0).unwrap() > 0.0 && held(&before, 1) == Some(0.0), "{before:?}");
+    for (names, bad) in [(&["good", "bad"][..], Some(1)), (&["new", "good", "bad"], Some(2)), (&["good", "new"], None)]
+    {
+        server.reload(&pool(names)).await;
+        assert_eq!(server.ask(Version::Http1, &format!("/{}", names.join("-"))).await.whole(), "1\n2\n");
+        let samples = samples(admin).await;
+        for member in 0..names.len() {
+            let is_held = held(&samples, member).unwrap() > 0.0;
+            assert_eq!(is_held, bad == Some(member), "{names:?}: {member}: {samples:?}");
+        }
+    }
+    let keys: Vec<_> = upstream.asked().iter().map(|asked| asked.header("authorization").unwrap().to_owned()).collect();
+    assert_eq!(keys.iter().filter(|key| *key == "Bearer key-bad").count(), 1, "{keys:?}");
+}

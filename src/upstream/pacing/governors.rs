@@ -114,17 +114,19 @@ impl Governors {
     }
 
     /// Replaces the governors whose upstream has another pace among these, so that its next crawl begins with that; a wait that the upstream has
-    /// demanded goes on. Crawls under way keep theirs, and what they send from now on is not counted.
+    /// demanded goes on. Crawls under way keep theirs, and what they send from now on is not counted. Members of pools may have other numbers by
+    /// now: their next use tells them.
     pub fn adopt_paces<'a>(&self, upstreams: &(impl Iterator<Item = &'a config::Upstream> + Clone)) {
         let mut known = self.registry.known.lock();
         let KnownGovernors { by_credential, forgotten, pages, .. } = &mut *known;
         for ((origin, _), governor) in by_credential {
+            governor.leave_pool();
             let mut paces = upstreams.clone().filter(|upstream| origin_of(upstream) == *origin);
             let Some(first) = paces.next().filter(|first| !governor.has_pace(first)) else { continue };
             if !paces.any(|upstream| governor.has_pace(upstream)) {
                 let traffic = governor.traffic();
                 let pages = pages.entry(origin.clone()).or_insert_with(|| Histogram::new(PAGE)).clone();
-                let new = Arc::new(SharedGovernor::new(origin.clone(), traffic.member, first, pages));
+                let new = Arc::new(SharedGovernor::new(origin.clone(), None, first, pages));
                 new.pause(traffic.load.held);
                 traffic.counts_only().add_to(forgotten, origin.clone());
                 *governor = new;
@@ -145,7 +147,7 @@ impl KnownGovernors {
         member: Option<usize>,
     ) -> Arc<SharedGovernor> {
         if let Some(governor) = self.by_credential.get(&key) {
-            governor.touch();
+            governor.touch(member);
             return Arc::clone(governor);
         }
         if self.by_credential.len() >= self.next_sweep.max(FEW) {

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::traffic::Traffic;
-use super::wait_log::WaitLog;
+use super::wait_log::{WaitLog, WaitingName};
 use crate::config;
 use crate::pace::budget_headers::BudgetReport;
 use crate::pace::{CrawlId, Governor, GrantDecision, Pace, Prospect, Ticket};
@@ -24,8 +24,6 @@ const REFUSED_FOR: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct SharedGovernor {
     origin: String,
-    /// Number of the pool's member whose credentials these are.
-    member: Option<usize>,
     pace: Pace,
     /// Seconds of the pages of the origin.
     pages: Histogram,
@@ -38,6 +36,8 @@ pub(super) struct SharedGovernor {
 #[derive(Debug)]
 struct GovernorState {
     governor: Governor,
+    /// Number of the pool's member whose credentials these are, in the present configuration.
+    member: Option<usize>,
     waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
     used: Instant,
     backing_off: usize,
@@ -66,16 +66,16 @@ impl SharedGovernor {
         let now = Instant::now();
         let state = GovernorState {
             governor: Governor::new(&upstream.pace, upstream.retry.cap),
+            member,
             waiting: HashMap::new(),
             used: now,
             backing_off: 0,
             retries: 0,
             waited: Duration::ZERO,
-            log: WaitLog::new(&origin, member),
+            log: WaitLog::default(),
         };
         Self {
             origin,
-            member,
             pace: upstream.pace.clone(),
             pages,
             started: now,
@@ -165,7 +165,7 @@ impl SharedGovernor {
         let state = self.state.lock();
         Traffic {
             origin: self.origin.clone(),
-            member: self.member,
+            member: state.member,
             load: state.governor.load(self.now()),
             backing_off: state.backing_off,
             retries: state.retries,
@@ -177,9 +177,16 @@ impl SharedGovernor {
         self.state.lock().governor.prospect(self.now())
     }
 
-    /// Marks it as used now.
-    pub(super) fn touch(&self) {
-        self.state.lock().used = Instant::now();
+    /// Marks it as used now, for this member of a pool.
+    pub(super) fn touch(&self, member: Option<usize>) {
+        let mut state = self.state.lock();
+        state.used = Instant::now();
+        state.member = member;
+    }
+
+    /// Forgets the member's number until the next use.
+    pub(super) fn leave_pool(&self) {
+        self.state.lock().member = None;
     }
 
     /// Time of the last use; none while a crawl or a request holds it, or while it knows of a wait that the next crawl must
@@ -209,7 +216,8 @@ impl SharedGovernor {
             match state.governor.grant(now) {
                 GrantDecision::Now(ticket) => turns.extend(state.waiting.remove(&ticket)),
                 GrantDecision::At(at, hold) => {
-                    state.log.log(&state.governor, now, at, hold);
+                    let name = WaitingName { origin: &self.origin, member: state.member };
+                    state.log.log(name, &state.governor, now, at, hold);
                     break self.started.checked_add(at);
                 }
                 GrantDecision::Idle => break None,
