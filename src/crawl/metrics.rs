@@ -38,7 +38,7 @@ pub struct Totals {
     pub broken: u64,
     /// Crawls that failed before a record could be streamed.
     pub unopened: u64,
-    /// Crawls whose reader left, or wanted no more than the head.
+    /// Crawls whose reader left or wanted no more than the head, that the operator cancelled, or that ended with the process.
     pub abandoned: u64,
     /// Crawls whose end was proven, by the word of their consistency; with `on_missed = "fail"`, those that moved are broken.
     pub verdicts: [u64; Consistency::WORDS.len()],

@@ -15,7 +15,7 @@ use super::failure_log::{FailureLog, ListedFailure};
 use crate::config::{Collection, written};
 use crate::error::{Failure, Fault};
 use crate::pagination::Pagination;
-use crate::snapshot::{ShownRequest, Snapshot, SnapshotState};
+use crate::snapshot::{ShownRequest, Snapshot, SnapshotState, StopReason};
 use crate::upstream::origin_of;
 
 /// Crawls of a gateway; clones share them.
@@ -46,6 +46,7 @@ pub struct ListedCrawl {
     admitted: AtomicBool,
     opened: OnceLock<OpenedCrawl>,
     cancelled: CancellationToken,
+    stop_reason: StopReason,
 }
 
 /// Crawl whose first page has come.
@@ -96,6 +97,7 @@ impl CrawlTable {
         if let Some(crawl) = crawl.as_ref().filter(|crawl| !crawl.cancelled.is_cancelled()) {
             tracing::warn!("{}: the operator cancels a crawl", crawl.collection.path);
             let failure = Failure::new(Fault::Stopped, "the operator cancelled the crawl", "ask again");
+            crawl.stop_reason.set(failure.clone());
             if let Some(opened) = crawl.opened() {
                 opened.snapshot.log().stop_because(failure.clone());
             }
@@ -124,8 +126,13 @@ impl CrawlTable {
         });
     }
 
-    /// Enters a crawl for this request; its work is dropped where the token is cancelled.
-    pub(super) fn enter(&self, request: &StreamRequest, cancelled: CancellationToken) -> CrawlEntry {
+    /// Enters a crawl for this request; its work is dropped where the token is cancelled, and its opening fails with the stop reason.
+    pub(super) fn enter(
+        &self,
+        request: &StreamRequest,
+        cancelled: CancellationToken,
+        stop_reason: StopReason,
+    ) -> CrawlEntry {
         let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed) + 1;
         let crawl = Arc::new(ListedCrawl {
             number,
@@ -135,6 +142,7 @@ impl CrawlTable {
             admitted: AtomicBool::new(false),
             opened: OnceLock::new(),
             cancelled,
+            stop_reason,
         });
         self.shared.crawls.lock().insert(number, Arc::clone(&crawl));
         CrawlEntry { table: self.clone(), crawl }
@@ -176,6 +184,10 @@ impl CrawlEntry {
         let Collection { path, upstream, pagination: configured, .. } = &*self.crawl.collection;
         let best_consistency = pagination.best_verdict().words();
         self.crawl.opened.get_or_init(|| OpenedCrawl { snapshot: Arc::clone(snapshot), best_consistency });
+        // Cancelled while its snapshot was created.
+        if let Some(failure) = self.crawl.stop_reason.failure() {
+            snapshot.log().stop_because(failure);
+        }
         if configured.style.is_auto() {
             let found = RecognisedPagination { upstream: upstream.url.clone(), keys: written(pagination) };
             self.table.shared.recognised.lock().insert(path.clone(), found);

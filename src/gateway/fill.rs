@@ -57,7 +57,7 @@ impl CacheFill {
     /// Begins a crawl in a task of its own.
     pub(super) fn begin(&self, lead: FlightLeader, request: &Arc<StreamRequest>, keys: RequestKeys) {
         let (fill, request, stop) = (self.clone(), Arc::clone(request), self.stop.child_token());
-        let (entry, span) = (self.table.enter(&request, stop.clone()), span(&request));
+        let (entry, span) = (self.table.enter(&request, stop.clone(), lead.stop_reason()), span(&request));
         let work = async move {
             fill.open(lead, &request, keys, &entry).await;
             entry.end(&fill.tasks);
@@ -74,7 +74,7 @@ impl CacheFill {
         request: &Arc<StreamRequest>,
     ) {
         let (fill, request, stop) = (self.clone(), Arc::clone(request), self.stop.child_token());
-        let (entry, span) = (self.table.enter(&request, stop.clone()), span(&request));
+        let (entry, span) = (self.table.enter(&request, stop.clone(), lead.stop_reason()), span(&request));
         let work = async move {
             fill.reopen(lead, id, purpose, &request, &entry).await;
             entry.end(&fill.tasks);

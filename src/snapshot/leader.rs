@@ -5,14 +5,14 @@
 //!   Leader ── page ─────▶ Page
 //!   Leader ── fail ─────▶ Failed
 //!   Leader ── abandon ──▶ Lost        for callers that came in the same instant: they ask again
-//!   Leader ── drop ─────▶ Failed      (a dead opening can't leave its followers waiting)
+//!   Leader ── drop ─────▶ Failed      with the stop reason, if any (a dead opening can't leave its followers waiting)
 //! ```
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::facts::Retention;
-use super::single_flight::{Flight, FlightOutcome, FlightRole, Subscription, dropped};
+use super::single_flight::{Flight, FlightOutcome, FlightRole, StopReason, Subscription, dropped};
 use super::snapshot::Snapshot;
 use super::snapshot_index::{IdEntry, SnapshotIndex};
 use crate::error::Failure;
@@ -25,6 +25,7 @@ pub struct FlightLeader {
     scope: FlightScope,
     flight: Flight,
     stale: Option<Arc<Snapshot>>,
+    stop_reason: StopReason,
 }
 
 /// Requests that follow a flight.
@@ -40,7 +41,7 @@ pub(super) enum FlightScope {
 
 impl FlightLeader {
     pub(super) fn new(index: &Arc<SnapshotIndex>, scope: FlightScope, flight: Flight) -> Self {
-        Self { index: Arc::clone(index), scope, flight, stale: None }
+        Self { index: Arc::clone(index), scope, flight, stale: None, stop_reason: StopReason::default() }
     }
 
     pub(super) fn with_stale(mut self, stale: Option<Arc<Snapshot>>) -> Self {
@@ -61,6 +62,11 @@ impl FlightLeader {
     /// Returns a complete snapshot with the same key that is no longer fresh: the upstream may revalidate it.
     pub fn stale(&self) -> Option<&Arc<Snapshot>> {
         self.stale.as_ref()
+    }
+
+    /// Returns the reason that the failure of a dropped leader has.
+    pub fn stop_reason(&self) -> StopReason {
+        self.stop_reason.clone()
     }
 
     /// Ends the flight with a snapshot.
@@ -167,7 +173,7 @@ impl Drop for FlightLeader {
     fn drop(&mut self) {
         if !self.flight.has_landed() {
             self.withdraw();
-            let failed = FlightOutcome::Failed(Arc::new(dropped()));
+            let failed = FlightOutcome::Failed(Arc::new(self.stop_reason.failure().unwrap_or_else(dropped)));
             self.flight.land(failed.clone(), failed);
         }
     }

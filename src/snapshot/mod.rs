@@ -41,7 +41,7 @@ pub use lookup_result::{LookupPurpose, LookupResult, Recency};
 pub use registry::Registry;
 pub use request_keys::RequestKeys;
 pub use seal::Seal;
-pub use single_flight::{FlightOutcome, Subscription};
+pub use single_flight::{FlightOutcome, StopReason, Subscription};
 pub use snapshot::{Snapshot, SnapshotState};
 pub use storage::{
     ReopenError, SessionBinding, StoreError, StoredSnapshot, commit_single_file, journal, recover_single_file,

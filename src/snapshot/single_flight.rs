@@ -1,6 +1,6 @@
 //! Single flight: one caller opens a snapshot, and all others wait for the result.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
@@ -48,6 +48,21 @@ struct FlightResults {
 pub(super) enum FlightRole {
     Leader,
     Follower,
+}
+
+/// Reason for which an opening is about to be dropped, told to all that wait for it; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct StopReason(Arc<OnceLock<Failure>>);
+
+impl StopReason {
+    /// Sets the reason; later ones have no effect.
+    pub fn set(&self, failure: Failure) {
+        self.0.get_or_init(|| failure);
+    }
+
+    pub fn failure(&self) -> Option<Failure> {
+        self.0.get().cloned()
+    }
 }
 
 impl Flight {

@@ -65,7 +65,7 @@ fn encode_crawls(encoder: &mut DescriptorEncoder<'_>, crawls: &Totals) -> fmt::R
     let help = "Crawls that were started.";
     family(encoder, Counter, "unpage_crawls_started_total", help, [([], crawls.started)])?;
     let help = "Crawls that ended: complete (the end is proven), broken (after the first records, or since a verified list moved), \
-                unopened (refused before the first record), abandoned (the client left, or wanted only the head).";
+                unopened (refused before the first record), abandoned (the client left or wanted only the head, the operator cancelled the crawl, or unpage stopped).";
     let ends = [
         ("complete", crawls.complete),
         ("broken", crawls.broken),

@@ -337,3 +337,22 @@ async fn the_level_of_the_log_changes_while_the_process_runs() {
         assert_eq!(said.matches(change).count(), 1, "{change} in\n{said}");
     }
 }
+
+#[tokio::test]
+async fn a_crawl_that_is_cancelled_before_its_first_page_is_told_as_such() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |_, _| held.before(Reply::json(r#"{"data":[1],"total":1}"#))).await;
+    let (process, admin) = serve("admin_actions = true", &upstream, PAGES).await;
+    let response = tokio::spawn(client::receive(Version::Http1, process.address, stream("/orders")));
+    gate.reached().await;
+    let number = &json(admin, "/crawls.json").await[0]["number"];
+    let own = [("sec-fetch-site", "same-origin")];
+    assert_eq!(post(admin, &format!("/crawls/{number}/cancel"), &own).await.head.status, StatusCode::SEE_OTHER);
+    let first = response.await.unwrap();
+    let report: Value = serde_json::from_slice(&first.body).unwrap();
+    assert_eq!(first.head.status, StatusCode::SERVICE_UNAVAILABLE, "{report}");
+    assert_eq!(report["detail"], "the operator cancelled the crawl", "{report}");
+    assert_eq!(upstream.asked().len(), 1, "{report}");
+    gate.open();
+}
