@@ -15,6 +15,8 @@ const GENERALIZED_TIME: u8 = 0x18;
 
 /// Returns the seconds until the first certificate of a PEM file expires, negative ones behind its end; none where there is none.
 pub fn seconds_to_expiry(file: &Path) -> Option<f64> {
+    // A pipe would have to be waited for.
+    std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
     let certificate = CertificateDer::from_pem_file(file).ok()?;
     Some(seconds_until(not_after(&certificate)?))
 }

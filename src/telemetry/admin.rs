@@ -1,10 +1,11 @@
 //! Operator's address: metrics, the dashboard, the list of snapshots, and checks of health and readiness.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use tokio::sync::Semaphore;
 use tower::Service;
 
 use super::admin_token::{AdminToken, CHALLENGES, ShownToken};
@@ -15,6 +16,9 @@ use super::snapshot_list::list;
 use crate::gateway::Gateway;
 use crate::response::{Body, empty, full};
 use crate::server::ServerMonitor;
+
+/// Scrapes of metrics, one at a time: they read files, and those of a disk that doesn't answer hold one thread.
+static SCRAPES: Semaphore = Semaphore::const_new(1);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -152,14 +156,27 @@ fn refused(status: StatusCode) -> Response<Body> {
 impl<B> Service<Request<B>> for Admin {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.answer(request.method(), request.uri(), request.headers())))
+        if request.uri().path() != "/metrics" {
+            let answer = self.answer(request.method(), request.uri(), request.headers());
+            return Box::pin(std::future::ready(Ok(answer)));
+        }
+        let (admin, (head, _)) = (self.clone(), request.into_parts());
+        Box::pin(async move {
+            let permit = SCRAPES.acquire().await;
+            let scrape = move || {
+                let _permit = permit;
+                admin.answer(&head.method, &head.uri, &head.headers)
+            };
+            let scraped = tokio::task::spawn_blocking(scrape).await;
+            Ok(scraped.unwrap_or_else(|_| refused(StatusCode::INTERNAL_SERVER_ERROR)))
+        })
     }
 }
 

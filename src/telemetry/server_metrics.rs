@@ -1,6 +1,6 @@
 //! Metrics of connections, and of streams as their clients see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use prometheus_client::encoding::DescriptorEncoder;
@@ -33,9 +33,11 @@ pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, server: &ServerMonitor
     let help = "Seconds until a certificate of [tls], or one that an upstream gets (client_cert), expires.";
     let mut expiries: BTreeMap<_, _> = server.certificate_expiries().into_iter().collect();
     // Read at each scrape: connections read a changed file, too.
-    for files in gateway.collections().iter().filter_map(|collection| collection.upstream.client_cert.as_ref()) {
-        if let Some(left) = seconds_to_expiry(&files.cert) {
-            expiries.insert(files.cert.clone(), left);
+    let collections = gateway.collections();
+    let files = collections.iter().filter_map(|collection| collection.upstream.client_cert.as_ref());
+    for file in files.map(|files| &files.cert).collect::<BTreeSet<_>>() {
+        if let Some(left) = seconds_to_expiry(file) {
+            expiries.insert(file.clone(), left);
         }
     }
     let expiries = expiries.into_iter().map(|(file, left)| ([("cert", file.display().to_string())], left));

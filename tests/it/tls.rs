@@ -220,9 +220,17 @@ async fn an_upstream_that_asks_for_a_certificate_gets_the_configured_one() {
     }
     // Its end is a metric, from the start on.
     let mut process = Process::serve(&format!("admin = \"127.0.0.1:0\"\n{}", collection(&url, &with))).await;
-    let samples = metrics::samples(process.admin().await).await;
-    let year = 365.0 * 86_400.0;
-    assert!(samples[&format!("unpage_certificate_expiry_seconds{{cert={cert:?}}}")] > year, "{samples:?}");
+    let admin = process.admin().await;
+    let samples = metrics::samples(admin).await;
+    let (year, expiry) = (365.0 * 86_400.0, format!("unpage_certificate_expiry_seconds{{cert={cert:?}}}"));
+    assert!(samples[&expiry] > year, "{samples:?}");
+    // A pipe in its place holds no scrape.
+    let kept = folder.path().join("kept.crt");
+    std::fs::rename(&cert, &kept).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&cert).status().unwrap().success());
+    assert_eq!(metrics::samples(admin).await.get(&expiry), None);
+    std::fs::rename(&kept, &cert).unwrap();
+    assert!(metrics::samples(admin).await[&expiry] > year);
     // fetch has it, too, and a key of another certificate is told at the start.
     let target = format!("{url}/cursor/orders");
     let certificate = format!("client_cert={{ cert = {cert:?}, key = {key:?} }}");
