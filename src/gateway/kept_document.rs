@@ -41,10 +41,15 @@ impl Operation {
         self
     }
 
-    /// Returns true if the request, or one of those in its body, may name a document that is not in it. A body that is no JSON is a form.
-    pub(super) fn may_be_kept(self, body: &[u8]) -> bool {
+    /// Returns true if the request, or one of those in its body, may name a document that is not in it. A body is a form where it is no JSON, and
+    /// where it is JSON without a label that says so.
+    pub(super) fn may_be_kept(self, body: &[u8], has_json_label: bool) -> bool {
         let texts: Result<Vec<Value>, _> = Deserializer::from_slice(body).into_iter().collect();
-        let Ok(texts) = texts else { return self.with_pairs(pairs(body)).is_kept() };
+        let form = self.clone().with_pairs(pairs(body));
+        let Ok(texts) = texts else { return form.is_kept() };
+        if !has_json_label && form.0.len() > self.0.len() && form.is_kept() {
+            return true;
+        }
         let batches = texts.iter().filter_map(Value::as_array).flatten();
         let mut each = texts.iter().chain(batches).filter_map(Value::as_object).peekable();
         match each.peek() {
@@ -94,7 +99,7 @@ mod tests {
     fn may_be_kept(target: &str, body: &str) -> bool {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let pairs = form_urlencoded::parse(query.as_bytes());
-        Operation::new(path, false).with_pairs(pairs).may_be_kept(body.as_bytes())
+        Operation::new(path, false).with_pairs(pairs).may_be_kept(body.as_bytes(), false)
     }
 
     #[test]
@@ -132,6 +137,6 @@ mod tests {
         ] {
             assert!(!may_be_kept(target, body), "{target} {body}");
         }
-        assert!(!Operation::new("/graphql?variables=%7B%7D", true).may_be_kept(b"query { a }"));
+        assert!(!Operation::new("/graphql?variables=%7B%7D", true).may_be_kept(b"query { a }", false));
     }
 }

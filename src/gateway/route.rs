@@ -194,9 +194,8 @@ impl Route {
         let (upstream, methods) = (&self.collection().upstream, self.page_methods());
         let is_free = upstream.credentials.are_passed() || upstream.passthrough.allows(method, path);
         let is_for_pages = move |name: &str| methods.iter().any(|method| method.as_str().eq_ignore_ascii_case(name));
-        let is_replaced = upstream.headers.iter().any(|(name, _)| name == "x-amz-target");
-        let places = if is_replaced { OperationPlaces::Param } else { OperationPlaces::FieldAndParam };
-        let operations = upstream.credentials.aws_keys().next().map(|_| places);
+        let open_path = (!self.segments.is_empty()).then(|| self.upstream_path(path));
+        let operations = OperationPlaces::of(upstream, open_path.as_deref());
         (!is_free && self.is_for_pages(method)).then_some(WriteFinder { is_for_pages, operations })
     }
 
@@ -278,15 +277,16 @@ impl Route {
         order.into_iter().chain(valid_at.as_ref().map(|_| ACCEPT_DATETIME))
     }
 
+    fn upstream_path(&self, path: &str) -> String {
+        let Collection { upstream, upstream_path, .. } = &**self.collection();
+        let filled = upstream_path.as_ref().map(|template| path_template::fill(template, &self.segments));
+        format!("{}{}", upstream.url.path().trim_end_matches('/'), filled.as_deref().unwrap_or(path))
+    }
+
     /// Returns the upstream's URL for a request, without unpage's own parameters.
     pub(super) fn upstream_url(&self, uri: &http::Uri, names: &ParamNames) -> Url {
         let mut url = self.collection().upstream.url.clone();
-        let prefix = url.path().trim_end_matches('/').to_owned();
-        let path = match &self.collection().upstream_path {
-            Some(template) => path_template::fill(template, &self.segments),
-            None => uri.path().to_owned(),
-        };
-        url.set_path(&format!("{prefix}{path}"));
+        url.set_path(&self.upstream_path(uri.path()));
         match uri.query().map(|query| (query, names.foreign_pairs(query))) {
             Some((query, foreign)) if foreign.len() < query.split('&').count() => {
                 url.set_query(Some(foreign.join("&").as_str()).filter(|query| !query.is_empty()));

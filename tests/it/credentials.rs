@@ -354,6 +354,81 @@ async fn bodies_of_clients_are_signed_and_operations_that_may_write_are_not() {
 }
 
 #[tokio::test]
+async fn an_operation_of_aws_that_may_write_is_signed_for_no_client() {
+    const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+    const DELETE: &str = "Action=DeleteUser&Version=2010-05-08&UserName=bob";
+    let hidden = format!("\"&{DELETE}&z=\"");
+    let folder = tempfile::tempdir().unwrap();
+    aws_files(folder.path(), 1);
+    for (service, cases) in [
+        (
+            "iam",
+            &[
+                ("/", FORM, DELETE, false),
+                ("/", FORM, "Action=ListUsers&Version=2010-05-08", true),
+                // JSON texts that are forms as well.
+                ("/", FORM, &hidden, false),
+                ("/", &*format!("{FORM}; a=json"), &hidden, false),
+                ("/", "Content-Type: application/json", &hidden, false),
+                ("/", &*format!("{FORM}\r\nContent-Type: application/json"), "[]", false),
+                ("/", FORM, "%41ction=DeleteUser", false),
+                ("/", FORM, "\r\nAction=DeleteUser", false),
+                ("/", FORM, "Action=ListUsers%2CDeleteUser", false),
+                ("/?Action=DeleteUser", FORM, "", false),
+                ("/?Action=ListUsers", FORM, "Action=DeleteUser", false),
+                ("/?action=DeleteUser", FORM, "", false),
+                ("/?Action=ListUsers", FORM, "", true),
+            ][..],
+        ),
+        (
+            "monitoring",
+            &[
+                ("/", "X-Amz-Target: A_1.ListMetrics", "{\"Action\": \"Delete\"}", true),
+                ("/", "X-Amz-Target: A_1.DeleteAlarms", "{}", false),
+                ("/", "X-Amz-Target: A_1.DeleteAlarms,A_1.ListMetrics", "{}", false),
+                ("/", "X-Amz-Target: A_1.ListMetrics\r\nX-Amz-Target: A_1.DeleteAlarms", "{}", false),
+                ("/", "X-Amz-Target:", "{}", false),
+                ("/service/CloudWatch/operation/ListMetrics", "Via: 1.1 a", "", true),
+                ("/service/CloudWatch/operation/DeleteAlarms", "Via: 1.1 a", "", false),
+                ("/service/CloudWatch/operation/%44eleteAlarms", "Via: 1.1 a", "", false),
+            ][..],
+        ),
+        (
+            "execute-api",
+            &[
+                ("/events?action=created", "Via: 1.1 a", "", true),
+                ("/events", FORM, "Action=created", true),
+                ("/service/7/operation/created", "Via: 1.1 a", "", true),
+                ("/events", "X-Amz-Target: A_1.DeleteEvents", "", false),
+            ][..],
+        ),
+    ] {
+        let upstream = Upstream::scripted(1, |_, _| Reply::json("{\"results\":[]}")).await;
+        let lines_of = format!("method = \"POST\"\n{}", aws(folder.path(), service));
+        let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+        for (target, field, body, is_signed) in cases {
+            // Passed through, and as a stream.
+            for accept in ["*/*", "application/x-ndjson"] {
+                let length = body.len();
+                let head = format!(
+                    "POST {target} HTTP/1.1\r\nHost: p\r\nConnection: close\r\nAccept: {accept}\r\n{field}\r\nContent-Length: {length}\r\n\r\n"
+                );
+                let answer = client::raw(proxy.address, head + body).await;
+                let answer = String::from_utf8_lossy(&answer);
+                let asked = upstream.forget();
+                let signatures = asked.iter().filter(|asked| !signed(asked, "Signature=").is_empty()).count();
+                let case = format!("{service} {target} {field} {body} {accept}: {answer}");
+                match (is_signed, accept) {
+                    (true, _) => assert_eq!((asked.len(), signatures), (1, 1), "{case}"),
+                    (false, "*/*") => assert_eq!((asked.len(), signatures), (1, 0), "{case}"),
+                    (false, _) => assert!(asked.is_empty() && answer.starts_with("HTTP/1.1 403 "), "{case}"),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_host_gets_no_signature() {
     let folder = tempfile::tempdir().unwrap();
     aws_files(folder.path(), 1);
