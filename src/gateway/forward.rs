@@ -13,12 +13,13 @@ use super::client_body::{ClientBody, ClientBodyFault};
 use super::client_links::{self, ClientOrigin};
 use super::headers::{for_the_upstream, strip_hop_by_hop, via};
 use super::route::{ConfiguredCredentials, Route, Routes};
+use super::signed_body::{NotHeld, SignedBodies};
 use super::websocket::{BadSwitch, Handshake};
 use super::{forward_problem, parents, problem};
 use crate::config::RewriteLinks;
 use crate::request::ParamNames;
 use crate::response::{self, Body, BoxError};
-use crate::upstream::{Client, CodedBody, OutgoingBody, UpstreamError};
+use crate::upstream::{Client, CodedBody, OutgoingBody, UncoveredBody, UpstreamError};
 
 #[derive(Debug)]
 pub(super) struct Forwarding {
@@ -27,11 +28,13 @@ pub(super) struct Forwarding {
     /// Time for the next piece of a client's body.
     body_limit: Duration,
     lengths: LengthBuffers,
+    signed_bodies: SignedBodies,
 }
 
 impl Forwarding {
     pub(super) fn new(routes: &Arc<Routes>, names: ParamNames, body_limit: Duration) -> Self {
-        Self { routes: Arc::clone(routes), names, body_limit, lengths: LengthBuffers::new() }
+        let (lengths, signed_bodies) = (LengthBuffers::new(), SignedBodies::new());
+        Self { routes: Arc::clone(routes), names, body_limit, lengths, signed_bodies }
     }
 
     /// Passes a request on and its answer back.
@@ -49,9 +52,9 @@ impl Forwarding {
             None => {}
         }
         let (body, fault) = ClientBody::new(body, self.body_limit);
-        let inspected = match route.write_finder(&head.method, head.uri.path()) {
-            Some(finder) => finder.inspect(&head, body).await,
-            None => Ok((body.boxed_unsync(), None)),
+        let (inspected, is_held) = match route.write_finder(&head.method, head.uri.path()) {
+            Some(finder) => (finder.inspect(&head, body).await, true),
+            None => (Ok((body.boxed_unsync(), None)), false),
         };
         let (body, write) = match inspected {
             Ok(inspected) => inspected,
@@ -63,6 +66,19 @@ impl Forwarding {
         for_the_upstream(&mut head.headers);
         Handshake::strip(&mut head.headers);
         let asked = route.client_for(&head.method, head.uri.path(), write.as_ref());
+        // A body that was inspected is in memory already. Boxed: few requests are signed.
+        let body = if !is_held && asked.1 == ConfiguredCredentials::Sent && route.signs_requests() {
+            match Box::pin(self.signed_bodies.hold(&mut head.extensions, body)).await {
+                Ok(body) => body,
+                Err(NotHeld::NoPlace) => return closing(version, forward_problem::no_place_for_a_body()),
+                Err(NotHeld::Body(error)) => {
+                    let report = fault.get().map(forward_problem::client_body);
+                    return closing(version, report.unwrap_or_else(|| problem::request_body(error)));
+                }
+            }
+        } else {
+            body
+        };
         match self.send(route, head, body, asked).await {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 closing(version, forward_problem::bad_switch(BadSwitch("without being asked")))
@@ -111,6 +127,9 @@ impl Forwarding {
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.headers_mut() = head.headers;
+        if let Some(note) = head.extensions.get::<UncoveredBody>() {
+            request.extensions_mut().insert(*note);
+        }
         request.headers_mut().append(header::VIA, via(head.version));
         let answer = client.forward(&url, request).await?;
         if credentials == ConfiguredCredentials::Withheld && is_refusal(answer.status()) {

@@ -5,6 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::answer_length::{LARGEST, LONGEST, NoLength};
 use super::client_body::ClientBodyFault;
 use super::problem::{HTTP_11, report};
+use super::signed_body::AT_A_TIME;
 use super::websocket::{BadHandshake, BadSwitch, VERSION};
 use crate::response::Body;
 
@@ -16,6 +17,14 @@ pub(super) fn client_body(fault: &ClientBodyFault) -> Response<Body> {
         ClientBodyFault::Broken(_) => (StatusCode::BAD_REQUEST, "send a complete body, and check its framing"),
     };
     report(status, "client", &fault.to_string(), hint)
+}
+
+/// Returns the report for a request whose body can't be held until it is signed.
+pub(super) fn no_place_for_a_body() -> Response<Body> {
+    let detail = format!("{AT_A_TIME} bodies of requests are held already, until they are whole and signed for AWS");
+    let mut response = report(StatusCode::SERVICE_UNAVAILABLE, "unpage", &detail, "ask again");
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(1));
+    response
 }
 
 /// Returns the report for a request for one page of the lists of all parents, which are a stream alone.

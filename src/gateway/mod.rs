@@ -40,6 +40,7 @@ mod route;
 mod routing;
 mod session;
 mod session_lookup;
+mod signed_body;
 mod snapshot_birth;
 mod snapshot_status;
 mod uncached_crawl;

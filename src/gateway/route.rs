@@ -204,6 +204,11 @@ impl Route {
         self.page_methods().contains(&method)
     }
 
+    /// Returns true where the configured credentials sign each request as a whole.
+    pub(super) fn signs_requests(&self) -> bool {
+        self.collection().upstream.credentials.aws_keys().next().is_some()
+    }
+
     fn page_methods(&self) -> [&Method; 3] {
         [&Method::GET, &Method::HEAD, &self.collection().method]
     }

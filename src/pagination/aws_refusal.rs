@@ -11,7 +11,7 @@ pub enum AwsRefusal {
     Scope,
     /// The secret key is not that of the access key, or the request was changed on its way.
     Signature,
-    /// The access key is not known, or lacks its session token.
+    /// The access key is not known, has characters that no access key has, or lacks its session token.
     AccessKey,
     /// The keys are good, and may not do this.
     Rights,
@@ -45,6 +45,7 @@ const WORDS: [(AwsRefusal, &[&str]); 6] = [
             "InvalidAccessKeyId",
             "InvalidClientTokenId",
             "UnrecognizedClientException",
+            "IncompleteSignature",
             "InvalidToken",
             "token included in the request is invalid",
         ],
@@ -75,7 +76,7 @@ impl AwsRefusal {
                 "the signature does not fit: secret_key of credentials.aws is not that of its access_key, or something between unpage and AWS changes the request"
             }
             Self::AccessKey => {
-                "AWS does not know access_key of credentials.aws, or misses its session_token, which temporary keys need"
+                "AWS does not know access_key of credentials.aws, can't read it (a comma, slash or space in it), or misses its session_token, which temporary keys need"
             }
             Self::Rights => {
                 "the keys of credentials.aws are good, but their policy does not allow this request: grant it, or use other keys"
@@ -110,6 +111,7 @@ mod tests {
                 Some(Scope),
             ),
             ("{\"__type\":\"com.amazon.coral.service#UnrecognizedClientException\"}", Some(AccessKey)),
+            ("<ErrorResponse><Error><Code>IncompleteSignature</Code></Error></ErrorResponse>", Some(AccessKey)),
             ("{\"message\":\"The security token included in the request is expired\"}", Some(Expired)),
             (
                 "{\"message\":\"User: arn:aws:iam::1:user/u is not authorized to perform: execute-api:Invoke\"}",

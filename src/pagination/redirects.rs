@@ -150,7 +150,7 @@ impl BadRedirect {
             }
             Self::NotAUrl(_) => "report it to the upstream",
             Self::Elsewhere(_) => {
-                "credentials go to one origin only: if that address is the same API, write it as URL of the upstream or of the collection (https:// for http://, perhaps), or add its origin to upstream_aliases (in [upstream.NAME]: aliases); if it is a page to log in, send the credentials that the upstream asks for"
+                "credentials go to one origin only: if that address is the same API, write it as URL of the upstream or of the collection (https:// for http://, perhaps); if the URL's own origin answers the same, add the other to upstream_aliases (in [upstream.NAME]: aliases); if it is a page to log in, send the credentials that the upstream asks for"
             }
             Self::Userinfo(_) => "configure `credentials` instead, and the address without them",
             Self::Circle(_) | Self::TooMany(_) => {

@@ -18,7 +18,7 @@ mod tunnel;
 mod watched_connection;
 
 pub use body::{CodedBody, DecodedBody};
-pub use client::Client;
+pub use client::{Client, UncoveredBody};
 pub use client_certificate::certified as client_certificate;
 pub use connect::authorities;
 pub use credential::{TokenError, TokenRenewals};

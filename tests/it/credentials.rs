@@ -4,6 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
 use super::client::{self, BOTH, Version};
 use super::proxy::{Process, Proxy, collection, run};
 use super::upstream::{Asked, Gate, Reply, Upstream, answer};
@@ -351,6 +354,44 @@ async fn bodies_of_clients_are_signed_and_operations_that_may_write_are_not() {
         assert_eq!(asked.header("x-amz-content-sha256"), hash, "{method} {operation}");
         assert_eq!(signed(&asked, "Signature=").is_empty(), hash.is_none(), "{method} {operation}");
     }
+}
+
+#[tokio::test]
+async fn bodies_that_are_held_to_be_signed_are_64_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    aws_files(folder.path(), 1);
+    let upstream = Upstream::scripted(1, |_, _| Reply::json("{}")).await;
+    let lines_of = format!("passthrough = [\"PUT /objects\"]\n{}", aws(folder.path(), "s3"));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+    let put = |fields: &str| format!("PUT /objects HTTP/1.1\r\nHost: p\r\nConnection: close\r\n{fields}\r\n\r\n");
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut client = TcpStream::connect(proxy.address).await.unwrap();
+        client.write_all(put("Expect: 100-continue\r\nContent-Length: 2").as_bytes()).await.unwrap();
+        // The body is read from then on.
+        let mut interim = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+        client.read_exact(&mut interim).await.unwrap();
+        assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+        held.push(client);
+    }
+    let answer = client::raw(proxy.address, put("Content-Length: 2") + "ab").await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("64 bodies of requests are held"), "{answer}");
+    assert!(upstream.asked().is_empty());
+    // A larger body is not held, and needs no place.
+    let large = "x".repeat((1 << 20) + 1);
+    let answer = client::raw(proxy.address, put(&format!("Content-Length: {}", large.len())) + &large).await;
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(upstream.forget()[0].header("x-amz-content-sha256"), Some("UNSIGNED-PAYLOAD"));
+    let mut last = held.pop().unwrap();
+    last.write_all(b"ab").await.unwrap();
+    let mut answer = Vec::new();
+    last.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    let answer = client::raw(proxy.address, put("Content-Length: 2") + "ab").await;
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    let asked = upstream.asked();
+    assert!(asked.len() == 2 && asked.iter().all(|asked| signed(asked, "Signature=").len() == 64), "{asked:?}");
 }
 
 #[tokio::test]

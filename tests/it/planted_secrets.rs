@@ -137,7 +137,7 @@ async fn configuration(folder: &Path, lists: &Upstream, tokens: &Upstream, tls: 
         let text = if name == "proxy" { format!("http://me:{MARK}-proxy@{}", unused()) } else { text };
         std::fs::write(folder.join(name), text).unwrap();
     }
-    std::fs::write(folder.join("access"), "AKIAIOSFODNN7EXAMPLE").unwrap();
+    std::fs::write(folder.join("access"), format!("{MARK}-access-key")).unwrap();
     std::fs::write(folder.join("key"), KeyPair::generate().unwrap().serialize_pem()).unwrap();
     let file = |name: &str| format!("{{ file = {:?} }}", folder.join(name));
     let client = format!("client = {{ id = \"me\", secret = {}, send = \"body\" }}", file("client"));

@@ -14,6 +14,7 @@ use hyper_util::client::legacy::connect::capture_connection;
 use twox_hash::XxHash3_64;
 use url::Url;
 
+pub use self::signed_request::UncoveredBody;
 use super::body::CodedBody;
 use super::coding::ACCEPTED;
 use super::credential::{CredentialSources, RequestCredentials};

@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 use http::Request;
-use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 
 use crate::response::BoxError;
 use crate::upstream::credential::RequestCredentials;
 use crate::upstream::transport::OutgoingBody;
 
-/// Most bytes of a body that a signature covers. A client's request for a page has half of it, and its cursor.
-const MAX_SIGNED_BODY: u64 = 2 << 20;
+/// Extension of a request whose body is sent as it arrives, and is not covered by a signature.
+#[derive(Clone, Copy, Debug)]
+pub struct UncoveredBody;
 
-/// Signs a request that is otherwise as it is sent. A body that is larger or whose length is not known is not covered.
+/// Signs a request that is otherwise as it is sent. A body that is covered is in memory already.
 ///
 /// # Errors
 /// Fails where the body breaks.
@@ -21,7 +21,7 @@ pub(super) async fn signed(
     credentials: &RequestCredentials,
 ) -> Result<Request<OutgoingBody>, BoxError> {
     let (mut head, body) = request.into_parts();
-    if body.size_hint().exact().is_none_or(|length| length > MAX_SIGNED_BODY) {
+    if head.extensions.get::<UncoveredBody>().is_some() {
         credentials.sign(&mut head, None);
         return Ok(Request::from_parts(head, body));
     }
