@@ -11,6 +11,7 @@ mod dialler;
 mod error;
 mod file_stamp;
 mod pacing;
+mod redaction;
 mod resolver;
 mod sent_body;
 mod transport;

@@ -17,8 +17,9 @@ use super::refresh_token::{RefreshTokens, RefreshTurn};
 use super::request::{TokenSecrets, request};
 use crate::config::{Grant, TokenParam, TokenSettings, Upstream};
 use crate::upstream::credential::followed_secret::newest;
+use crate::upstream::redaction::without_all;
 use crate::upstream::transport::Transport;
-use crate::upstream::{ConnectorError, DecodedBody, auth};
+use crate::upstream::{ConnectorError, DecodedBody};
 
 /// Most bytes of an answer.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -68,7 +69,7 @@ impl TokenEndpoint {
         let mut texts = Vec::new();
         let answer = self.renew(&mut texts).await.map_err(|error| TokenError {
             // The endpoint's own words may repeat them.
-            what: auth::without_all(texts.clone(), &error.what),
+            what: without_all(&texts, &error.what),
             ..error
         });
         if let Ok(answer) = &answer {
