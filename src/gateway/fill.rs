@@ -180,8 +180,12 @@ impl CacheFill {
         let reopened = tokio::task::spawn_blocking(move || store.reopen(id)).await;
         let ReopenedSnapshot { birth, log, pages, unfinished, modified } = match reopened {
             Ok(Ok(reopened)) => reopened,
-            Ok(Err(unusable @ (ReopenError::Unknown | ReopenError::Damaged(_)))) => {
-                tracing::debug!("snapshot {id}: {unusable}");
+            Ok(Err(unknown @ ReopenError::Unknown)) => {
+                tracing::debug!("snapshot {id}: {unknown}");
+                return lead.unreadable();
+            }
+            Ok(Err(damaged @ ReopenError::Damaged(_))) => {
+                tracing::warn!("snapshot {id}: {damaged}; they are used no more, and a later request crawls again");
                 return lead.unreadable();
             }
             // The files are there, and may be readable again a moment later.

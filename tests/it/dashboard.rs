@@ -255,7 +255,7 @@ async fn actions_are_off_unless_they_are_configured() {
 #[tokio::test]
 async fn a_cancelled_crawl_breaks_its_stream_and_a_dropped_snapshot_is_gone() {
     let (upstream, gate) = two_pages().await;
-    let (process, admin) = serve("admin_actions = true", &upstream, PAGES).await;
+    let (mut process, admin) = serve("admin_actions = true", &upstream, PAGES).await;
     let body = tokio::spawn(client::receive(Version::Http1, process.address, stream("/orders")));
     gate.reached().await;
     let crawls = json(admin, "/crawls.json").await;
@@ -277,6 +277,11 @@ async fn a_cancelled_crawl_breaks_its_stream_and_a_dropped_snapshot_is_gone() {
     assert_eq!((done.status, field(&done.headers, "location")), (StatusCode::SEE_OTHER, "/"));
     let received = body.await.unwrap();
     assert!(received.broken.is_some(), "a cancelled stream must not end cleanly: {received:?}");
+    let told = process.wait_for(": the operator cancels crawl ").await;
+    assert!(
+        told.contains(&format!("crawl {} of /orders", crawls[0]["number"])) && told.contains("trace_id="),
+        "{told}"
+    );
     assert_eq!(post(admin, &cancel, &own).await.head.status, StatusCode::NOT_FOUND);
     let snapshot = &json(admin, "/snapshots.json").await[0];
     assert_eq!((&snapshot["state"], &snapshot["end"]), (&"stopped".into(), &"the operator cancelled the crawl".into()));

@@ -934,3 +934,32 @@ async fn refused_crawls_are_logged_with_the_name_of_their_limit() {
     let (said, _) = process.end().await;
     assert_eq!(said.matches("refused with 429").count(), 1, "{said}");
 }
+
+#[tokio::test]
+async fn a_complete_snapshot_that_was_changed_on_the_disk_is_told_and_crawled_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let toml = format!(
+        "[snapshots]\ndir = {:?}\nfresh_for = \"1h\"\nkeep_for = \"1h\"\n{}",
+        folder.path(),
+        collection(&upstream.url(), LINKS)
+    );
+    let first = Process::serve(&toml).await;
+    let whole = client::receive(Version::Http1, first.address, with("/a", &[])).await.whole().to_owned();
+    first.signal(rustix::process::Signal::TERM);
+    assert_eq!(first.end().await.1, Some(0));
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let lines = files.filter(|path| path.extension().is_some_and(|name| name == "ndjson")).collect::<Vec<_>>();
+    let [lines] = &lines[..] else { panic!("{lines:?}") };
+    let mut bytes = std::fs::read(lines).unwrap();
+    *bytes.last_mut().unwrap() = b'X';
+    std::fs::write(lines, bytes).unwrap();
+    upstream.forget();
+    let mut again = Process::serve(&toml).await;
+    assert_eq!(client::receive(Version::Http1, again.address, with("/a", &[])).await.whole(), whole);
+    let told = again.wait_for("damaged").await;
+    let id = lines.file_stem().unwrap().to_str().unwrap();
+    assert!(told.contains(" WARN ") && told.contains(&format!("snapshot {id}: ")), "{told}");
+    assert!(told.contains("page 2 is not as it was written"), "{told}");
+    assert_eq!(upstream.asked().len(), 2);
+}
