@@ -158,7 +158,10 @@ impl AwsKeys {
         let mut suffixes = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].into_iter();
         let labels = suffixes.find_map(|suffix| host.strip_suffix(suffix))?;
         // A bucket, in front of the region, may be called as one.
-        let region = labels.rsplit('.').find(|label| is_region(label))?;
+        // Older addresses of S3 have both in one label: `s3-us-west-2`.
+        let without_service = |label: &'a str| label.strip_prefix("s3-fips-").or_else(|| label.strip_prefix("s3-"));
+        let mut regions = labels.rsplit('.').map(|label| without_service(label).unwrap_or(label));
+        let region = regions.find(|label| is_region(label))?;
         (region != self.region).then_some(region)
     }
 }
@@ -229,6 +232,8 @@ mod tests {
             ("us-east-2.s3.eu-west-1.amazonaws.com", None),
             ("search-x.us-gov-west-1.es.amazonaws.com", Some("us-gov-west-1")),
             ("dynamodb.cn-north-1.amazonaws.com.cn", Some("cn-north-1")),
+            ("bucket.s3-eu-west-1.amazonaws.com", None),
+            ("s3-fips-us-west-2.amazonaws.com", Some("us-west-2")),
             ("iam.amazonaws.com", None),
             ("bucket-of-1.s3.amazonaws.com", None),
             ("minio.us-east-2.example.com", None),
