@@ -33,9 +33,6 @@ pub(super) struct PageEnvelope {
     /// Place and value of a number of records behind the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     remaining: Option<(String, u64)>,
-    /// Members of the page: objects with theirs, arrays without elements, and `null` for all else; `None` where an older unpage has read it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    members: Option<Value>,
 }
 
 /// First request of a page's walk, whose values the page may repeat: they tell nothing of its success, and count nothing.
@@ -82,7 +79,6 @@ impl PageEnvelope {
         let asked = Asked::of(asked);
         self.read_page(page, Some(&asked));
         self.forget_asked(&asked);
-        self.members = Some(members_of(page, 0));
         self
     }
 
@@ -130,6 +126,11 @@ impl PageEnvelope {
                     let text = (Path::new(path.clone()).to_string(), shortened(value));
                     self.texts.get_or_insert_default().push(text);
                 }
+                (None, Value::Array(elements)) if !is_link => {
+                    let text = elements.iter().find(|element| element.as_str().is_some_and(is_prose));
+                    let text = text.map(|text| (Path::new(path.clone()).to_string(), shortened(text)));
+                    self.texts.get_or_insert_default().extend(text);
+                }
                 (_, Value::Object(inner)) if path.len() < DEPTH && inner.len() <= MEMBERS => {
                     self.read_object(inner, path, asked);
                 }
@@ -153,11 +154,6 @@ impl PageEnvelope {
         self.words.retain(|(path, _)| !is_judged(path));
         self.texts.iter_mut().for_each(|texts| texts.retain(|(path, _)| !is_judged(path)));
         self
-    }
-
-    /// Returns true if each member of another page, at any depth, is one of this page, of the same kind.
-    pub(super) fn has_members_of(&self, page: &Value) -> bool {
-        self.members.as_ref().is_some_and(|members| is_within(page, members))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -225,25 +221,22 @@ impl<'a> Asked<'a> {
     }
 }
 
-fn members_of(value: &Value, depth: usize) -> Value {
-    match value {
-        Value::Object(members) if depth < DEPTH && members.len() <= MEMBERS => {
-            members.iter().map(|(name, value)| (name.clone(), members_of(value, depth + 1))).collect()
-        }
-        Value::Array(_) => Value::Array(Vec::new()),
-        _ => Value::Null,
-    }
+/// Returns true for a page, an object, that has nothing to say but the values `told`, which are parts of it: all other members, at any depth, are
+/// empty or repeat a parameter of its request.
+pub(super) fn is_hollow(page: &Value, request: &PageRequest, told: &[&Value]) -> bool {
+    page.as_object().is_some_and(|members| are_hollow(members, &Asked::of(request), told))
 }
 
-fn is_within(value: &Value, known: &Value) -> bool {
-    match (value, known) {
-        (Value::Object(members), Value::Object(known)) => {
-            members.iter().all(|(name, value)| known.get(name).is_some_and(|known| is_within(value, known)))
-        }
-        (Value::Object(_), _) => false,
-        (Value::Array(elements), _) => elements.is_empty() || known.is_array(),
-        _ => true,
-    }
+fn are_hollow(members: &Map<String, Value>, asked: &Asked<'_>, told: &[&Value]) -> bool {
+    members.iter().all(|(name, value)| match value {
+        _ if told.iter().any(|told| std::ptr::eq(*told, value)) => true,
+        Value::Null => true,
+        Value::Bool(_) => false,
+        Value::Number(_) => asked.has(name, value),
+        Value::String(text) => text.is_empty() || asked.has(name, value),
+        Value::Array(elements) => elements.is_empty(),
+        Value::Object(members) => are_hollow(members, asked, told),
+    })
 }
 
 fn parent_of(path: &[Segment]) -> &str {

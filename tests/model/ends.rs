@@ -386,14 +386,22 @@ fn a_last_page_leaves_its_array_out_only_where_the_api_says_that_it_is_the_last(
     let first = || json!({"data": data(0..2), "meta": {"took": 3}, "next": "b", "more": true});
     for (pagination, pages) in [
         (of(cursor()), vec![first(), json!({"next": null})]),
-        (of(cursor()), vec![first(), json!({"meta": {}, "next": "", "more": false})]),
+        (of(cursor()), vec![first(), json!({"meta": {}, "next": "", "rows": []})]),
         (flagged.clone(), vec![first(), json!({"more": false})]),
         (counted(page()), vec![of_two.clone(), json!({"total": 2})]),
         (counted(offset()), vec![of_two.clone(), json!({})]),
     ] {
-        let last = pages[1].clone();
-        let crawled = crawl(&pagination, answers(pages));
+        // A degraded answer would be another one a moment later.
+        let (first, last) = (pages[0].clone(), pages[1].clone());
+        let crawled = crawl(&pagination, answers(vec![first.clone(), last.clone(), last.clone()]));
         assert!(crawled.end.is_ok() && crawled.ids == [0, 1], "{last}: {:?}", crawled.end);
+        if pagination.total.is_some() {
+            // The total has ended the walk.
+            continue;
+        }
+        let better = json!({"data": data(2..4), "next": null, "more": false});
+        let crawled = crawl(&pagination, answers(vec![first, last.clone(), better]));
+        assert!(crawled.end.is_ok() && crawled.ids == [0, 1, 2, 3], "{last}: {:?}", crawled.end);
     }
     let without = |last| (of(cursor()), vec![first(), last]);
     for (pagination, pages) in [
@@ -401,15 +409,28 @@ fn a_last_page_leaves_its_array_out_only_where_the_api_says_that_it_is_the_last(
         without(json!({"ok": true})),
         without(json!({"meta": {"took": 1}})),
         without(json!({"next": "c"})),
-        // A record of another form, and one in a member of another kind.
+        // Records in another form or elsewhere, a number of records, a failure, and what the first page had otherwise.
+        without(json!([{"next": null, "rows": [{"id": 2}]}])),
+        without(json!({"next": null, "rows": [{"id": 2}]})),
+        without(json!({"next": null, "data": "E42"})),
+        without(json!({"next": null, "data": false})),
+        without(json!({"next": null, "data": "[{\"id\": 2}]"})),
+        without(json!({"next": null, "count": 1})),
+        without(json!({"next": null, "more": false})),
+        without(json!({"next": null, "messages": ["shard 3 unavailable"]})),
+        without(json!({"next": null, "retry_after": 30})),
+        without(json!({"next": null, "rows": " ".repeat(5000)})),
         without(json!({"next": null, "item": {"id": 2}})),
         without(json!({"next": null, "meta": {"item": {"id": 2}}})),
         without(json!({"next": null, "meta": [{"id": 2}]})),
         (flagged, vec![first(), json!({"next": "c", "more": true})]),
         (of(cursor()), vec![json!({"next": null})]),
-        (page(), vec![of_two, json!({"page": 2})]),
+        (page(), vec![of_two.clone(), json!({"page": 2})]),
         (counted(page()), vec![of_four.clone(), json!({"total": 4})]),
         (counted(offset()), vec![of_four, json!({})]),
+        // As many records as the total came, and others stand there.
+        (counted(offset()), vec![of_two.clone(), json!({"rows": [{"id": 2}]})]),
+        (counted(offset()), vec![of_two.clone(), json!({"total": 3})]),
     ] {
         let last = pages.last().cloned();
         let end = crawl(&pagination, answers(pages)).end;

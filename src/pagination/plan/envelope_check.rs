@@ -57,11 +57,6 @@ impl EnvelopeCheck {
         self.first = Some(FirstPage::Read(first));
     }
 
-    /// Returns true if the page has nothing but what the first one had, so that no record can stand there in another form.
-    pub(super) fn has_members_of(&mut self, page: &Page, asked: &PageRequest) -> bool {
-        self.read_first(asked).is_some_and(|first| first.has_members_of(page.sketch.outline()))
-    }
-
     /// Checks the words of a page that may be the end, which may be the first one.
     pub(super) fn check_words(
         &mut self,

@@ -28,10 +28,14 @@ impl MissingRecords<'_> {
         Ok(was_array && is_required && self.says_more()? == Some(true))
     }
 
-    /// Returns true for the first page without records among numbered ones that says that others follow: the upstream filters its pages, or
-    /// has lost the records of this one. A page that was counted without records had none twice.
+    /// Returns true for a page without records that the upstream may answer better a moment later: one that leaves its array out, and the first
+    /// one among numbered pages that says that others follow, where the upstream filters its pages or has lost the records of this one. A page
+    /// that was counted without records had none twice.
     pub(super) fn is_hollow(&self) -> Result<bool, PageError> {
         let EndRules { pagination, addresses, progress, .. } = self.rules;
+        if self.page.holder == RecordHolder::Absent && pagination.records.presence == Presence::Required {
+            return Ok(!pagination.is_sent_once());
+        }
         let is_first = progress.filled() > 0 && progress.filled() == progress.pages();
         if !is_first || !addresses.is_numbered() || pagination.is_sent_once() || pagination.end == End::EmptyPage {
             return Ok(false);

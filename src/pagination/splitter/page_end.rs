@@ -24,6 +24,9 @@ use crate::pagination::page::{Page, RecordHolder};
 use crate::pagination::page_envelope::PageEnvelope;
 use crate::pagination::{Encoding, PageError, Path, Presence, Records, RecordsShape};
 
+/// Largest page in bytes whose sketch leaves nothing out: long strings and arrays are shortened there.
+const WHOLLY_SKETCHED: u64 = 4 * 1024;
+
 impl Splitter {
     /// Ends a page that has its records; returns the rest of them, and the text around them.
     pub fn finish(self) -> Result<Page, PageError> {
@@ -99,6 +102,9 @@ impl Splitter {
         };
         let holder = holder.ok_or_else(no_records)?;
         let is_missing = holder == RecordHolder::Absent && records.presence == Presence::Required;
+        if is_missing && self.read > WHOLLY_SKETCHED {
+            return Err(no_records());
+        }
         let missing = is_missing.then(|| Box::new(no_records()));
         let mut fields = captures.into_fields();
         let late: Vec<&Path> = self.shape.late.iter().collect();

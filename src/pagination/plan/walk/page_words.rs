@@ -8,9 +8,11 @@ use http::header::RETRY_AFTER;
 use super::Walk;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
+use crate::pagination::page_envelope::is_hollow;
 use crate::pagination::plan::envelope_check::ArrivedPage;
 use crate::pagination::plan::missing_records::MissingRecords;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
+use crate::pagination::value_source::Source;
 
 /// Walk that reads what its pages say of themselves.
 pub(super) struct PageWords<'a>(pub(super) &'a mut Walk);
@@ -53,8 +55,8 @@ impl PageWords<'_> {
     }
 
     /// Returns true for a page that shows that it is the last one. An answer without an array may as well be a failure, so that a word of the
-    /// API's own has to say so: either as many records came as it counts, or the page has the flag or the empty pointer of a last page, and
-    /// nothing that the first page did not have.
+    /// API's own has to say so: as many records came as it counts, or the page has the flag or the empty pointer of a last page. Nothing else may
+    /// stand in it that could be a record, a number of records or a failure.
     fn is_last_without_array(&mut self, head: &Head, page: &Page) -> Result<bool, PageError> {
         let walk = &*self.0;
         if walk.progress.filled() == 0 || head.status != StatusCode::OK || walk.addresses.is_midway() {
@@ -64,8 +66,14 @@ impl PageWords<'_> {
         let missing = MissingRecords { rules: walk.end_rules(), answer, page };
         let (says_last, says_more) = (missing.says_last()?, missing.says_more()? == Some(true));
         let is_counted = walk.progress.counts_to_total();
-        let Walk { envelopes, addresses, .. } = &mut *self.0;
-        let is_shown = is_counted || says_last && envelopes.has_members_of(page, addresses.origin());
+        let WalkState::Asked(request, _) = &walk.state else { return Ok(false) };
+        let outline = page.sketch.outline();
+        let flag = walk.pagination.more.as_ref().and_then(|more| more.path.of_value(outline));
+        // A total that has risen meanwhile counts other records.
+        let total = walk.pagination.total.as_ref().and_then(Source::path).and_then(|path| path.of_value(outline));
+        let total = total.filter(|total| total.as_u64() == Some(walk.progress.records()));
+        let told: Vec<_> = flag.into_iter().chain(total).collect();
+        let is_shown = (is_counted || says_last) && is_hollow(outline, request, &told);
         Ok(is_shown && !says_more && !head.headers.contains_key(RETRY_AFTER) && self.check(head, page, false).is_ok())
     }
 
