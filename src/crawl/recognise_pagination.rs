@@ -17,7 +17,7 @@ use crate::pagination::link_guard::ALIAS_HINT;
 use crate::pagination::page::Head;
 use crate::pagination::plan::{CurrentPageEvent, PageName};
 use crate::pagination::request::remove_query;
-use crate::pagination::splitter::{PageShape, Splitter};
+use crate::pagination::splitter::Splitter;
 use crate::pagination::{
     Advance, Encode, Encoding, ErrorSettings, LinkHeader, LonePage, Offset, PageError, PageNumber, Pagination,
     PaginationAuthor, Path, Records, Style, detect,
@@ -218,7 +218,6 @@ fn configured(said: &Pagination, found: Pagination, encoding: Encoding) -> Pagin
         both.records = said.records.clone();
     }
     let Records { presence, validation, whitespace, .. } = said.records;
-    let encoding = if encoding == Encoding::Xml { encoding } else { said.records.encoding };
     both.records = Records { presence, encoding, validation, whitespace, ..both.records };
     both.page_size = said.page_size.clone();
     both.key = said.key.clone().or(both.key);
@@ -253,15 +252,11 @@ async fn attempt(
     // The page has come already: this only tells the plan that it was asked for.
     let Some((id, part, request)) = driver.first_request() else { return Ok((driver, SecondPage::Other)) };
     driver.note_head(head);
-    let shape = match page.encoding {
-        Encoding::Xml => Arc::new(PageShape::new(&as_json(&driver.pagination), &crawl.caps)),
-        _ => Arc::clone(&driver.shape),
-    };
-    let mut splitter = Splitter::of_answer(shape, request);
+    let mut splitter = Splitter::of_answer(Arc::clone(&driver.shape), request);
     let split = driver
         .plan
         .accept(id, CurrentPageEvent::Begun(head))
-        .and_then(|_| splitter.feed(&page.json))
+        .and_then(|_| splitter.feed(&page.text))
         .and_then(|()| splitter.finish());
     let first = split.map_err(|wrong| driver.page_failure(&wrong, head, PageName::FIRST))?;
     driver.arrived(id, part, head, first)?;
@@ -275,12 +270,6 @@ async fn attempt(
     }
     driver.plan.widen(crawl.width);
     Ok((driver, second))
-}
-
-/// The pagination of a page that has been converted into JSON.
-fn as_json(pagination: &Pagination) -> Pagination {
-    let records = Records { encoding: Encoding::None, ..pagination.records.clone() };
-    Pagination { records, ..pagination.clone() }
 }
 
 /// Fetches the second page, which must differ from the first even where the collection ends: an upstream that ignores a guessed

@@ -12,15 +12,18 @@ use super::failure_report::AttemptError;
 use crate::config::Caps;
 use crate::pagination::page::Head;
 use crate::pagination::retry::{PagePlace, PageTraits, RetryBudget};
-use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter, json_of, xml_as_json};
+use crate::pagination::splitter::{BYTE_ORDER_MARK, PageShape, Splitter, as_json, json_of, xml_as_json};
 use crate::pagination::{Encoding, PageError, Pagination, Path, Presence, Records, Style, Validation};
 
-/// A page that is valid JSON, or was converted into it.
+/// A page whose text is valid.
 #[derive(Debug)]
 pub(super) struct UnknownPage {
     pub(super) head: Arc<Head>,
+    /// Body of the answer.
+    pub(super) text: Bytes,
+    /// The text as JSON.
     pub(super) json: Bytes,
-    /// Encoding of the page as it came: none, or XML.
+    /// Encoding of the text, as configured, or as its media type or its first byte tells.
     pub(super) encoding: Encoding,
 }
 
@@ -31,7 +34,9 @@ pub(super) async fn whole(crawl: &Crawl) -> Result<UnknownPage, PageFailure> {
     let traits = PageTraits::of_one_page(PagePlace::First);
     let mut attempts = Attempts::new(crawl.client.clone(), Arc::new(crawl.first.clone()), budget, traits);
     loop {
-        let error = match attempt_whole(&attempts, &crawl.caps, &shape).await {
+        // Other answers than pages, such as that which opens a state, have an encoding of their own.
+        let said = if crawl.pagination.style.is_auto() { crawl.pagination.records.encoding } else { Encoding::None };
+        let error = match attempt_whole(&attempts, &crawl.caps, said, &shape).await {
             Ok(page) => return Ok(page),
             Err(error) => error,
         };
@@ -41,26 +46,37 @@ pub(super) async fn whole(crawl: &Crawl) -> Result<UnknownPage, PageFailure> {
     }
 }
 
-async fn attempt_whole(attempts: &Attempts, caps: &Caps, shape: &Arc<PageShape>) -> Result<UnknownPage, AttemptError> {
+async fn attempt_whole(
+    attempts: &Attempts,
+    caps: &Caps,
+    said: Encoding,
+    shape: &Arc<PageShape>,
+) -> Result<UnknownPage, AttemptError> {
     let (head, mut body) = attempts.exchange().await?;
-    let mut raw = BytesMut::from(if head.status == StatusCode::NO_CONTENT { "{}" } else { "" });
+    let has_content = head.status != StatusCode::NO_CONTENT;
+    let mut raw = BytesMut::from(if has_content { "" } else { "{}" });
     while let Some(piece) = body.try_next().await? {
         if (raw.len() + piece.len()) as u64 > caps.whole_page_bytes() {
             return Err(PageError::WholePageTooLarge(caps.whole_page_bytes()).into());
         }
         raw.extend_from_slice(&piece);
     }
-    let page = raw.freeze();
-    let mark = if page.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    let text = page.slice(mark..);
-    let (json, encoding) = match xml_as_json(&text) {
-        Some(json) => (json, Encoding::Xml),
-        None => (json_of(&text), Encoding::None),
+    let text = raw.freeze();
+    let mark = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let unmarked = text.slice(mark..);
+    let named = if has_content { Encoding::of_media_type(&head.headers, &unmarked) } else { Encoding::None };
+    let (json, encoding) = match (said, named) {
+        (Encoding::Base64, _) => (json_of(&unmarked), said),
+        (Encoding::None, Encoding::None) => match xml_as_json(&unmarked) {
+            Some(json) => (json, Encoding::Xml),
+            None => (json_of(&unmarked), Encoding::None),
+        },
+        (Encoding::None, encoding) | (encoding, _) => (as_json(encoding, &unmarked)?, encoding),
     };
     let mut splitter = Splitter::of_answer(Arc::clone(shape), Arc::clone(attempts.request()));
-    splitter.feed(if encoding == Encoding::Xml { &json } else { &page })?;
+    splitter.feed(if matches!(encoding, Encoding::None | Encoding::Base64) { &text } else { &json })?;
     splitter.finish()?;
-    Ok(UnknownPage { head, json, encoding })
+    Ok(UnknownPage { head, text, json, encoding })
 }
 
 /// Returns the shape of a page of which nothing is known.

@@ -1,5 +1,7 @@
 //! Place and form of the records in a page.
 
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 
 use super::detect::Sketch;
@@ -58,6 +60,27 @@ pub enum Encoding {
     Xml,
     /// Comma-separated values (RFC 4180) with this byte between fields; the first record of a page names the columns.
     Csv(u8),
+}
+
+impl Encoding {
+    /// Returns the encoding that a page's media type names; [`Encoding::None`] for any other.
+    pub(crate) fn of_media_type(headers: &HeaderMap, page: &[u8]) -> Self {
+        let label = headers.get(CONTENT_TYPE).and_then(|label| label.to_str().ok()).unwrap_or_default();
+        match label.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines"
+            | "application/jsonlines"
+            | "application/json-seq" => Self::Lines,
+            "text/csv" | "application/csv" => {
+                let columns = page.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                Self::Csv(if columns.contains(&b';') && !columns.contains(&b',') { b';' } else { b',' })
+            }
+            "text/tab-separated-values" => Self::Csv(b'\t'),
+            _ => Self::None,
+        }
+    }
 }
 
 /// Extent of the grammar check in records and in unused values; all other JSON is always checked in full.

@@ -1,4 +1,4 @@
-//! Pages that are no JSON: XML and CSV, over every end.
+//! Pages that are no JSON: XML, CSV and lines, over every end.
 
 use http::Method;
 use unpage::config::Config;
@@ -262,6 +262,53 @@ async fn auto_recognises_xml() {
     let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
     assert_ne!(received.head.status, 200);
     assert!(!html.asked().is_empty());
+}
+
+#[tokio::test]
+async fn auto_reads_lines_and_columns_by_their_media_type() {
+    const NEXT: &str = "</orders?after=2>; rel=\"next\"";
+    const LINKED: &[&str] = &["", "after=2"];
+    const NUMBERED: &[&str] = &["page=1", "page=2", "page=3"];
+    let objects = "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n";
+    let rows = "{\"id\":\"1\",\"n\":\"a\"}\n{\"id\":\"2\",\"n\":\"b\"}\n{\"id\":\"3\",\"n\":\"c\"}\n";
+    for (media_type, queries, pages, stream) in [
+        ("application/x-ndjson", LINKED, &["{\"id\":1}\n{\"id\":2}\n", "{\"id\":3}\n"][..], objects),
+        ("application/jsonl; charset=utf-8", NUMBERED, &["{\"id\":1}\n{\"id\":2}", "{\"id\":3}", ""], objects),
+        ("application/json-seq", LINKED, &["\u{1e}{\"id\":1}\n\u{1e}{\"id\":2}\n", "\u{1e}{\"id\":3}\n"], objects),
+        ("text/csv", LINKED, &["id,n\n1,a\n2,b\n", "id,n\n3,c\n"], rows),
+        (
+            "Text/CSV; header=present",
+            NUMBERED,
+            &["\u{feff}id;n\r\n1;a\r\n2;b\r\n", "id;n\r\n3;c\r\n", "id;n\r\n"],
+            rows,
+        ),
+        ("text/tab-separated-values", LINKED, &["id\tn\n1\ta\n2\tb\n", "id\tn\n3\tc\n"], rows),
+    ] {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+            let Some(at) = queries.iter().position(|wanted| *wanted == query) else {
+                return Reply::Whole(answer(404, &[], ""));
+            };
+            let link = (queries[0].is_empty() && at == 0).then_some(("link", NEXT));
+            let fields: Vec<_> = [("content-type", media_type)].into_iter().chain(link).collect();
+            Reply::Whole(answer(200, &fields, pages[at]))
+        })
+        .await;
+        let proxy = Proxy::of(&Config::transparent(&upstream.url()).unwrap()).await;
+        let target = format!("/orders?{}", queries[0]);
+        let received = ask(Version::Http1, &proxy, &Method::GET, target.trim_end_matches('?')).await;
+        assert_eq!(received.whole(), stream, "{media_type}");
+        assert!(upstream.asked().len() >= pages.len(), "{media_type}");
+    }
+    // What the media type says is not there.
+    let upstream =
+        Upstream::scripted(0, |_, _| Reply::Whole(answer(200, &[("content-type", "text/csv")], "id,n\n1,a\"b\"\n")))
+            .await;
+    let proxy = Proxy::of(&Config::transparent(&upstream.url()).unwrap()).await;
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
+    let report = String::from_utf8_lossy(&received.body);
+    assert!(received.head.status == 502 && report.contains("a quote stands within a field"), "{report}");
+    assert!(!upstream.asked().is_empty());
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Formats of pages that are no JSON text: each is turned into one while the page arrives, so that all behind reads JSON.
 
+use bytes::Bytes;
+
 use super::csv_text::CsvText;
 use super::line_texts::LineTexts;
 use super::xml_text::XmlText;
@@ -11,6 +13,22 @@ pub(super) enum Converter {
     Lines(LineTexts),
     Xml(Box<XmlText>),
     Csv(Box<CsvText>),
+}
+
+/// Returns a whole page of this encoding as JSON.
+///
+/// # Errors
+/// Fails where the page has another encoding.
+pub(crate) fn as_json(encoding: Encoding, page: &Bytes) -> Result<Bytes, PageError> {
+    let records = Records { encoding, ..Records::at(Path::root()) };
+    let Some(mut converter) = Converter::new(&records, &[]) else { return Ok(page.clone()) };
+    let mut json = Vec::new();
+    converter.feed(page, &mut |piece| {
+        json.extend_from_slice(piece);
+        Ok(())
+    })?;
+    json.append(&mut converter.end()?);
+    Ok(json.into())
 }
 
 impl Converter {

@@ -68,6 +68,7 @@ use preamble::Preamble;
 use utf8::Utf8Checker;
 use walker::{Call, PageWalker};
 
+pub(crate) use converter::as_json;
 pub(crate) use preamble::json_of;
 pub use shape::PageShape;
 pub use simd::Isa;
