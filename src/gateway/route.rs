@@ -61,8 +61,7 @@ pub(super) enum ConfiguredCredentials {
 pub(super) enum NoRoute {
     /// No collection has this path.
     Unknown,
-    /// The path has `.` or `..` segments, which a URL or the upstream resolves, or NUL, at which it may end there: another path than the one
-    /// that was matched.
+    /// The path has `.` or `..` segments, or NUL: the upstream may take it for another path than the one that was matched.
     DotSegments,
 }
 
@@ -227,7 +226,6 @@ impl Route {
         }
     }
 
-    /// Values of the path's segments.
     pub(super) fn segments(&self) -> &[(String, String)] {
         &self.segments
     }
@@ -251,12 +249,11 @@ impl Route {
 
     /// Returns the upstream's URL for the lists of several parents, with this query. The segments that parents fill are open.
     pub(super) fn lists_url(&self, open: &[&str], query: Option<&str>) -> Url {
-        let collection = self.collection();
-        let template = collection.upstream_path.as_deref().unwrap_or(&collection.path);
+        let Collection { path, upstream, upstream_path, .. } = &**self.collection();
         let named: Vec<_> = self.segments.iter().filter(|(name, _)| !open.contains(&name.as_str())).cloned().collect();
-        let mut url = collection.upstream.url.clone();
-        let prefix = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{prefix}{}", path_template::fill(template, &named)));
+        let lists = path_template::fill(upstream_path.as_deref().unwrap_or(path), &named);
+        let mut url = upstream.url.clone();
+        url.set_path(&format!("{}{lists}", upstream.url.path().trim_end_matches('/')));
         url.set_query(query);
         url
     }
@@ -265,8 +262,7 @@ impl Route {
         &self.target.canonical
     }
 
-    /// Returns the value of `Vary`. In addition to the fields that select a representation, the answers of a collection with parts depend on the order,
-    /// and those of one with a moment on that.
+    /// Returns the value of `Vary`: fields that select a representation, the order of parts, and the moment of the records.
     pub(super) fn vary(&self) -> HeaderValue {
         vary(self.selectors())
     }
