@@ -64,7 +64,11 @@ async fn attempt_whole(
     let text = raw.freeze();
     let mark = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let unmarked = text.slice(mark..);
-    let named = if has_content { Encoding::of_media_type(&head.headers, &unmarked) } else { Encoding::None };
+    // An answer without content has no line and no row either.
+    let (said, named) = match has_content {
+        true => (said, Encoding::of_media_type(&head.headers, &unmarked)),
+        false => (Encoding::None, Encoding::None),
+    };
     let (json, encoding) = match (said, named) {
         (Encoding::Base64, _) => (json_of(&unmarked), said),
         (Encoding::None, Encoding::None) => match xml_as_json(&unmarked) {

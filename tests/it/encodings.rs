@@ -300,6 +300,13 @@ async fn auto_reads_lines_and_columns_by_their_media_type() {
         assert_eq!(received.whole(), stream, "{media_type}");
         assert!(upstream.asked().len() >= pages.len(), "{media_type}");
     }
+    // An answer without content is no line.
+    let upstream = Upstream::scripted(0, |_, _| Reply::Whole(answer(204, &[], ""))).await;
+    let lines = "encoding = \"ndjson\"\npagination = \"auto\"\nsingle_page = \"accept\"";
+    let proxy = Proxy::start(&collection(&upstream.url(), lines)).await;
+    let received = ask(Version::Http1, &proxy, &Method::GET, "/orders").await;
+    assert_eq!(received.head.status, 502, "{}", String::from_utf8_lossy(&received.body));
+    assert!(!upstream.asked().is_empty());
     // What the media type says is not there.
     let upstream =
         Upstream::scripted(0, |_, _| Reply::Whole(answer(200, &[("content-type", "text/csv")], "id,n\n1,a\"b\"\n")))
