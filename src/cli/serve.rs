@@ -16,7 +16,7 @@ use super::notify::notify;
 use super::reload::{self, ReloadOn, ReloadedFile};
 use super::stop_signals::{self, HangUps, StopSignals};
 use super::{Exit, serve_gateway};
-use crate::config::{AdminAccess, ChosenBy, Config, Mistakes, Secret};
+use crate::config::{AdminAccess, ChosenBy, Config, Mistakes};
 use crate::server::{
     DrainSettings, HostList, InProgress, ListenAddress, Listener, Server, ServerLimits, ServerSettings, Workers,
 };
@@ -156,9 +156,8 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
     let monitor = server.monitor().with_certificates(certificates);
     let url = proxy.first().map(Listener::url).unwrap_or_default();
     let dashboard = Dashboard::new(gateway.clone(), monitor.clone(), url, hosts, config.admin_actions, log_level);
-    let says = Admin::new(gateway.clone(), monitor)
-        .with_reloads(reloads.clone())
-        .with_token(config.admin_token.as_ref().map(Secret::expose));
+    let says =
+        Admin::new(gateway.clone(), monitor).with_reloads(reloads.clone()).with_token(config.admin_token.as_ref());
     let is_guarded =
         config.admin.is_some_and(|admin| AdminAccess::Guarded.suffices(admin, config.admin_token.as_ref()));
     let dashboard = is_guarded.then_some(dashboard);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Collection, Config};
+use super::{Collection, Config, Secret};
 
 /// Difference of a new configuration from the one that a server runs with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Config {
             ("socket_mode", self.socket_mode == new.socket_mode),
             ("tls", self.tls == new.tls),
             ("admin", self.admin == new.admin),
-            ("admin_token", self.admin_token == new.admin_token),
+            ("admin_token", is_same_source(self.admin_token.as_ref(), new.admin_token.as_ref())),
             ("admin_open", self.admin_access == new.admin_access),
             ("admin_actions", self.admin_actions == new.admin_actions),
             ("access_log", server.access_log == new.server.access_log),
@@ -61,6 +61,10 @@ impl Config {
         ];
         same.into_iter().filter(|(_, is_same)| !is_same).map(|(key, _)| key).collect()
     }
+}
+
+fn is_same_source(before: Option<&Secret>, after: Option<&Secret>) -> bool {
+    before.zip(after).map_or(before.is_some() == after.is_some(), |(before, after)| before.is_same_source(after))
 }
 
 fn described(collections: &[std::sync::Arc<Collection>]) -> BTreeMap<&str, String> {

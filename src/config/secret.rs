@@ -25,6 +25,11 @@ impl Secret {
         &self.text
     }
 
+    /// Returns true where both come from the same file, or else are the same text: a file is read again when it changes.
+    pub fn is_same_source(&self, other: &Self) -> bool {
+        self.file == other.file && (self.file.is_some() || self.text == other.text)
+    }
+
     /// File that the secret came from.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()

@@ -13,6 +13,7 @@ use super::dashboard::{Dashboard, problem};
 use super::metrics::{MEDIA_TYPE, Metrics, exposition};
 use super::reloads::Reloads;
 use super::snapshot_list::list;
+use crate::config::Secret;
 use crate::gateway::Gateway;
 use crate::response::{Body, empty, full};
 use crate::server::ServerMonitor;
@@ -68,7 +69,7 @@ impl Admin {
 
     /// Asks for this token at all paths but `/healthz` and `/readyz`, whose probes have none.
     #[must_use]
-    pub fn with_token(self, token: Option<&str>) -> Self {
+    pub fn with_token(self, token: Option<&Secret>) -> Self {
         Self { token: token.map(AdminToken::new), ..self }
     }
 

@@ -1,16 +1,21 @@
 //! Token of the operator's address, as a bearer token or as the password of a browser.
 
+use std::sync::Arc;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::{HeaderMap, HeaderValue, header};
-use ring::digest::{self, Digest};
+use ring::digest::{SHA256, digest};
+
+use crate::config::Secret;
+use crate::upstream::FollowedSecret;
 
 /// Challenges of a request without the token (RFC 6750 §3, RFC 7617 §2.1): a browser asks for a user and a password, which is the token.
 pub(super) const CHALLENGES: [HeaderValue; 2] =
     [HeaderValue::from_static("Bearer"), HeaderValue::from_static("Basic realm=\"unpage\", charset=\"UTF-8\"")];
 
-/// SHA-256 of the token: two digests are compared, so that the time tells nothing of the token.
+/// Configured token or, where a file has it, the newest one of that file.
 #[derive(Clone, Debug)]
-pub(super) struct AdminToken(Digest);
+pub(super) struct AdminToken(Arc<FollowedSecret>);
 
 /// Way in which a request shows the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +26,8 @@ pub(super) enum ShownToken {
 }
 
 impl AdminToken {
-    pub(super) fn new(token: &str) -> Self {
-        Self(digest::digest(&digest::SHA256, token.as_bytes()))
+    pub(super) fn new(token: &Secret) -> Self {
+        Self(Arc::new(FollowedSecret::unplaced(token)))
     }
 
     /// Returns the way in which a request shows the token; none if it does not.
@@ -37,8 +42,10 @@ impl AdminToken {
         self.is(&pair[colon + 1..]).then_some(ShownToken::Basic)
     }
 
+    /// Compares two digests, so that the time tells nothing of the token.
     fn is(&self, token: &[u8]) -> bool {
-        digest::digest(&digest::SHA256, token).as_ref() == self.0.as_ref()
+        let [shown, own] = [token, self.0.text().expose().as_bytes()].map(|text| digest(&SHA256, text));
+        shown.as_ref() == own.as_ref()
     }
 }
 
@@ -48,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_token_is_shown_as_a_bearer_token_or_as_a_password() {
-        let token = AdminToken::new("s3cret:x");
+        let token = AdminToken::new(&Secret::new("s3cret:x".to_owned()));
         let shown = |value: &str| {
             let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
             token.shown_in(&headers)

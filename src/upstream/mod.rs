@@ -22,6 +22,7 @@ pub use body::{CodedBody, DecodedBody};
 pub use client::{Client, UncoveredBody};
 pub use client_certificate::certified as client_certificate;
 pub use connect::authorities;
+pub(crate) use credential::FollowedSecret;
 pub use credential::{TokenError, TokenRenewals};
 pub use error::{ConnectorError, UpstreamError};
 pub use pacing::{Governors, Permit, Traffic};

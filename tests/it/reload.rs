@@ -321,6 +321,52 @@ async fn an_address_of_a_table_means_the_same_bytes_after_a_reload() {
 }
 
 #[tokio::test]
+async fn a_token_of_the_operator_is_replaced_in_its_file_and_blocks_no_reload() {
+    let upstream = upstream(&Gate::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let [file, other] = ["admin_token", "other_token"].map(|name| folder.path().join(name));
+    for file in [&file, &other] {
+        std::fs::write(file, "token-one\n").unwrap();
+    }
+    let text = |file: &std::path::Path, paths: &[&str]| {
+        let top = format!("admin = \"127.0.0.1:0\"\nadmin_token = {{ file = {file:?} }}\n");
+        format!("{top}{KEPT}{}", collections(&upstream, paths))
+    };
+    let mut server = Reloaded::serve(&text(&file, &["/a"]), &["--watch"]).await;
+    let admin = server.process.admin().await;
+    let status = async |token: &str| {
+        let mut request = client::get("/metrics", "*/*");
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        client::receive(Version::Http1, admin, request).await.head.status
+    };
+    assert_eq!(status("token-one").await, StatusCode::OK);
+    std::fs::write(&file, "token-two\n").unwrap();
+    let is_read = async { while status("token-two").await != StatusCode::OK {} };
+    tokio::time::timeout(std::time::Duration::from_secs(60), is_read).await.expect("the file is read again");
+    assert_eq!(status("token-one").await, StatusCode::UNAUTHORIZED);
+    let told = server.process.wait_for("the changed secret").await;
+    assert!(told.contains("admin_token") && !told.contains("token-two"), "{told}");
+
+    // By --watch, then by a signal.
+    std::fs::write(&server.file, text(&file, &["/a", "/b"])).unwrap();
+    let told = server.process.wait_for("reloaded").await;
+    assert!(told.contains("collections added: /b; removed: none; changed: none"), "{told}");
+    let told = server.reload(&text(&file, &["/a", "/c"])).await;
+    assert!(told.contains("collections added: /c; removed: /b; changed: none"), "{told}");
+    assert_eq!(server.ask(Version::Http1, "/c").await.whole(), "1\n2\n3\n");
+    // A file without a token leaves the last one in use.
+    std::fs::write(&file, "").unwrap();
+    let asking = async { while status("token-two").await == StatusCode::OK {} };
+    tokio::select! {
+        _ = server.process.wait_for("it is empty") => {}
+        () = asking => panic!("a file without a token locks the operator out"),
+    }
+    let told = server.reload(&text(&other, &["/a"])).await;
+    assert!(told.contains("keys that need a restart were changed: admin_token"), "{told}");
+    assert_eq!(status("token-two").await, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_member_of_a_pool_has_the_number_of_the_present_configuration() {
     let upstream = Upstream::scripted(0, |asked, _| match asked.header("authorization") {
         Some("Bearer key-bad") => Reply::status(401),

@@ -25,8 +25,7 @@ impl FollowedAwsKeys {
             service: keys.service.as_str().into(),
             region: keys.region.as_str().into(),
             access_key: FollowedSecret::new(&SecretPlace::AWS_SIGNATURE, &keys.access_key),
-            // Never sent, so that it may be any text, as a parameter may.
-            secret_key: FollowedSecret::new(&SecretPlace::Query(String::new()), &keys.secret_key),
+            secret_key: FollowedSecret::unplaced(&keys.secret_key),
             session_token: session_token.map(|token| FollowedSecret::new(&SecretPlace::AWS_SESSION_TOKEN, token)),
         }
     }

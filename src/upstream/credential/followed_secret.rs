@@ -13,7 +13,7 @@ use crate::upstream::file_stamp::{FileStamp, INTERVAL};
 
 /// A secret of the configuration and, where a file has it, the newest text of that file.
 #[derive(Debug)]
-pub(in crate::upstream) struct FollowedSecret {
+pub(crate) struct FollowedSecret {
     place: SecretPlace,
     file: Option<PathBuf>,
     read: Mutex<ReadSecret>,
@@ -31,6 +31,16 @@ impl FollowedSecret {
         let placed = Arc::new(PlacedSecret::new(place, secret.expose()));
         let read = Mutex::new(ReadSecret { placed, looked: None, stamp: None });
         Self { place: place.clone(), file: secret.file().map(Path::to_owned), read }
+    }
+
+    /// A secret that stands in no place of an upstream's requests, so that it may be any text.
+    pub(crate) fn unplaced(secret: &Secret) -> Self {
+        Self::new(&SecretPlace::Query(String::new()), secret)
+    }
+
+    /// Returns the text of the secret; looks at its file at most once a second.
+    pub(crate) fn text(&self) -> Secret {
+        Secret::new(self.current().text().to_owned())
     }
 
     /// Returns the secret; looks at its file at most once a second.

@@ -15,7 +15,7 @@ use http::{HeaderMap, StatusCode};
 use url::Url;
 
 use self::aws_keys::FollowedAwsKeys;
-use self::followed_secret::FollowedSecret;
+pub(crate) use self::followed_secret::FollowedSecret;
 use self::placed_secret::PlacedSecret;
 use self::token::TokenHolder;
 pub use self::token::{TokenError, TokenRenewals};
