@@ -157,7 +157,7 @@ impl AwsKeys {
         let host = url.host_str()?;
         let mut suffixes = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].into_iter();
         let labels = suffixes.find_map(|suffix| host.strip_suffix(suffix))?;
-        // A bucket, in front of the region, may be called as one.
+        // The last such label is the region: a bucket in front of it may have a region's name.
         // Older addresses of S3 have both in one label: `s3-us-west-2`.
         let without_service = |label: &'a str| label.strip_prefix("s3-fips-").or_else(|| label.strip_prefix("s3-"));
         let mut regions = labels.rsplit('.').map(|label| without_service(label).unwrap_or(label));

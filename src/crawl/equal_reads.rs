@@ -25,12 +25,12 @@ use crate::pagination::verdict::{Consistency, OnMissed};
 use crate::snapshot::{Digest, RunningDigest};
 
 /// Most reads. Where changes come faster than two reads, a further one seldom helps.
-const MOST_READS: usize = 3;
+const MAX_READS: usize = 3;
 
 /// Reads the collection, and returns the driver of a read whose records may leave.
 pub(super) async fn open(crawl: &Crawl, pagination: &Arc<Pagination>) -> Result<Box<Driver>, Failure> {
     let mut reads = Reads::new(crawl.clone(), Arc::clone(pagination));
-    let mut left = MOST_READS;
+    let mut left = MAX_READS;
     let mut before = None;
     loop {
         left -= 1;
@@ -76,7 +76,7 @@ impl BrokenRead {
 
 /// End of a collection of which no read was confirmed.
 fn moved(crawl: &Crawl, policy: OnMissed, last: Result<Box<Driver>, Failure>) -> Result<Box<Driver>, Failure> {
-    let why = format!("none of {MOST_READS} reads was confirmed by a second one");
+    let why = format!("none of {MAX_READS} reads was confirmed by a second one");
     match (last, policy) {
         (Ok(mut driver), OnMissed::Report) => {
             driver.verification = Some(Verification::Moved(why));

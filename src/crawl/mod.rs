@@ -56,7 +56,7 @@ use crate::upstream_usage::UpstreamUsage;
 pub use children::Parents;
 use crawl_work::CrawlWork;
 #[cfg(feature = "cli")]
-pub(crate) use experiments::{ExperimentOutcome, Findings, MOST_REQUESTS};
+pub(crate) use experiments::{ExperimentOutcome, Findings, MAX_REQUESTS};
 use metrics::CountedCrawl;
 pub use metrics::{Crawls, Totals};
 use open::ResumeState;

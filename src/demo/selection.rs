@@ -30,7 +30,7 @@ enum OrderNumbers {
 const REGIONS: [&str; 3] = ["eu", "us", "ap"];
 
 /// Most segments of a collection: the first order of each is found by trial.
-const MOST_SEGMENTS: u64 = 1_000;
+const MAX_SEGMENTS: u64 = 1_000;
 
 impl Selection {
     /// Selects by `created[…]`, `sequence[…]`, `id[…]`, `region`, and `segment` with `total_segments`.
@@ -169,9 +169,9 @@ fn moment(value: &str) -> Option<Option<Duration>> {
 fn segment(request: &DemoRequest<'_>) -> Result<(u64, u64), DemoRefusal> {
     match (request.number("segment")?, request.number("total_segments")?) {
         (None, None) => Ok((0, 1)),
-        (Some(segment), Some(segments)) if segment < segments && segments <= MOST_SEGMENTS => Ok((segment, segments)),
+        (Some(segment), Some(segments)) if segment < segments && segments <= MAX_SEGMENTS => Ok((segment, segments)),
         _ => Err(DemoRefusal::bad(format!(
-            "`segment` counts from 0 and is less than `total_segments`, which is at most {MOST_SEGMENTS}; send both"
+            "`segment` counts from 0 and is less than `total_segments`, which is at most {MAX_SEGMENTS}; send both"
         ))),
     }
 }

@@ -29,7 +29,7 @@ const FEW: u64 = 10;
 const HASTY: f64 = 0.7;
 const IMPATIENT: f64 = 2.0;
 const PATIENT: f64 = 32.0;
-const MOST_PATIENT: f64 = 600.0;
+const MAX_PATIENCE: f64 = 600.0;
 
 /// Requests a second from which on patience is counted in seconds; see [`slowness`].
 const SLOW: f64 = 20.0;
@@ -240,7 +240,7 @@ impl RateFinder {
             }
             _ => IMPATIENT.max(10.0 * cost),
         };
-        (ceiling, patience.min(MOST_PATIENT))
+        (ceiling, patience.min(MAX_PATIENCE))
     }
 }
 

@@ -15,13 +15,13 @@ use crate::request::EntityTag;
 pub(super) const SPACING: u64 = 1 << 20;
 
 /// Largest number of rows: beyond it every second one is dropped.
-const MOST_ROWS: usize = 1024;
+const MAX_ROWS: usize = 1024;
 
 /// Largest number of bytes of column names that are kept.
-const MOST_COLUMN_BYTES: usize = 64 * 1024;
+const MAX_COLUMN_BYTES: usize = 64 * 1024;
 
 /// Number of tables with an index, the last used ones. Together they hold at most 16 MiB.
-const MOST_TABLES: usize = 64;
+const MAX_TABLES: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct TableIndex {
@@ -42,7 +42,7 @@ impl TableIndexes {
         let known = tables.iter().position(|table| table.tag == tag).and_then(|place| tables.remove(place));
         let table = known.unwrap_or_else(|| Arc::new(TableIndex::new(tag)));
         tables.push_front(Arc::clone(&table));
-        tables.truncate(MOST_TABLES);
+        tables.truncate(MAX_TABLES);
         table
     }
 }
@@ -61,7 +61,7 @@ impl TableIndex {
 
     /// Adds a row that is far enough from the others.
     pub(super) fn add(&self, row: TableStart) {
-        if row.column_bytes() > MOST_COLUMN_BYTES {
+        if row.column_bytes() > MAX_COLUMN_BYTES {
             return;
         }
         let mut rows = self.rows.lock();
@@ -78,7 +78,7 @@ impl TableIndex {
             None => row,
         };
         rows.insert(place, row);
-        if rows.len() > MOST_ROWS {
+        if rows.len() > MAX_ROWS {
             let mut number = 0_usize;
             rows.retain(|_| {
                 number += 1;

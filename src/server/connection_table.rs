@@ -21,7 +21,7 @@ use super::stream_metrics::StreamMetrics;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Connections that wait for a permit at a time: more are closed at once, or their descriptors would have no bound.
-const MOST_WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 
 /// Phase of a server. Each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +74,7 @@ impl ConnectionTable {
     pub(super) fn new(limits: &ServerLimits) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limits.capacity().min(Semaphore::MAX_PERMITS))),
-            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             per_address: limits.connections_per_address,
             open: Mutex::new(OpenConnections {
                 phase: Phase::Serving,

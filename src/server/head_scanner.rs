@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 pub(super) const LARGEST_HEAD: usize = 64 << 10;
 
 /// Digits of the largest length that hyper takes.
-const MOST_DIGITS: usize = 20;
+const MAX_DIGITS: usize = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadFlaw {
@@ -122,7 +122,7 @@ fn framing(head: &[u8]) -> Result<Option<u64>, HeadFlaw> {
         let Some(colon) = memchr(b':', line) else { continue };
         let (name, value) = (line[..colon].trim_ascii(), line[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"content-length") {
-            if value.len() > MOST_DIGITS {
+            if value.len() > MAX_DIGITS {
                 return Err(HeadFlaw::LongLength);
             }
             lengths += 1;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 
 /// Most connections without a limit of one's own.
-const MOST_CONNECTIONS: u64 = 4096;
+const MAX_CONNECTIONS: u64 = 4096;
 
 /// Descriptors that connections leave to snapshots, upstreams and the program.
 const RESERVED_DESCRIPTORS: u64 = 512;
@@ -117,10 +117,10 @@ impl ServerLimits {
 
 /// Returns the number of connections for this limit of open files.
 fn capacity_within(descriptors: Option<u64>) -> usize {
-    let half = descriptors.map_or(MOST_CONNECTIONS, |limit| limit.saturating_sub(RESERVED_DESCRIPTORS) / 2);
+    let half = descriptors.map_or(MAX_CONNECTIONS, |limit| limit.saturating_sub(RESERVED_DESCRIPTORS) / 2);
     // A limit so low that nothing is left still has to let some clients in.
     let floor = descriptors.map_or(1, |limit| limit / 4);
-    usize::try_from(half.clamp(floor.clamp(1, 64), MOST_CONNECTIONS)).unwrap_or(usize::MAX)
+    usize::try_from(half.clamp(floor.clamp(1, 64), MAX_CONNECTIONS)).unwrap_or(usize::MAX)
 }
 
 fn scarce(connections: NonZeroUsize, descriptors: u64) -> Option<u64> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use url::Url;
 
 use crate::config::{ChosenBy, Collection, toml_quoted, written};
-use crate::crawl::{ExperimentOutcome, Findings, MOST_REQUESTS};
+use crate::crawl::{ExperimentOutcome, Findings, MAX_REQUESTS};
 use crate::pagination::{LonePage, Pagination, PaginationAuthor};
 
 /// Options of the command.
@@ -143,7 +143,7 @@ pub(super) fn text(url: &Url, given: &Given, collection: &Collection, evidence: 
     } else {
         lines.put(&format!("# Verdict: {}.", pagination.best_verdict()), "");
     }
-    lines.put(&format!("# Experiments, in {} requests of {MOST_REQUESTS} at most:", findings.requests), "");
+    lines.put(&format!("# Experiments, in {} requests of {MAX_REQUESTS} at most:", findings.requests), "");
     for finding in &findings.list {
         let outcome = match finding.outcome {
             ExperimentOutcome::Shown => "shown",

@@ -18,7 +18,7 @@ use crate::pagination::page::Head;
 use crate::pagination::{Encode, PageRequest, PageSize, Pagination, Param, Records, Style};
 
 /// Most requests of all experiments with one collection.
-pub(crate) const MOST_REQUESTS: usize = 16;
+pub(crate) const MAX_REQUESTS: usize = 16;
 
 /// Usual names of a record's key.
 const KEYS: [&str; 10] = ["id", "_id", "uuid", "uid", "guid", "sid", "gid", "key", "number", "name"];
@@ -126,7 +126,7 @@ impl Experiments<'_> {
     }
 
     async fn fetch(&mut self, first: PageRequest) -> Option<SeenPage> {
-        if self.findings.requests >= MOST_REQUESTS {
+        if self.findings.requests >= MAX_REQUESTS {
             return None;
         }
         self.findings.requests += 1;
@@ -194,7 +194,7 @@ impl Experiments<'_> {
                     false => self.note(SUBJECT, ExperimentOutcome::Refuted, format!("not true: {text}")),
                 }
             }
-            _ if self.crawl.first.method != Method::GET || self.findings.requests + 3 > MOST_REQUESTS => {
+            _ if self.crawl.first.method != Method::GET || self.findings.requests + 3 > MAX_REQUESTS => {
                 self.note(SUBJECT, ExperimentOutcome::Open, "pages come one after the other; numbers were not tried");
             }
             _ => {
@@ -227,7 +227,7 @@ impl Experiments<'_> {
         if etag.is_none() && modified.is_none() {
             return self.note(SUBJECT, ExperimentOutcome::Refuted, "page 1 has no ETag and no Last-Modified");
         }
-        if self.findings.requests >= MOST_REQUESTS {
+        if self.findings.requests >= MAX_REQUESTS {
             return self.note(SUBJECT, ExperimentOutcome::Open, "not tried");
         }
         self.findings.requests += 1;

@@ -9,10 +9,10 @@ use super::observed_overlap::PageStart;
 const RECORDS_A_SHARED_ONE: u64 = 50;
 
 /// Number of pages in a row that may be the one before: with two, the upstream clamps numbers, or a list grew by as many records each time.
-const MOST_ECHOES: u32 = 1;
+const MAX_ECHOES: u32 = 1;
 
 /// Number of steps back from one page, after which the upstream rounds numbers, or a list lost as many records each time.
-const MOST_SAME: u32 = 2;
+const MAX_STEPS_BACK: u32 = 2;
 
 /// Overlap that the page under way should have with those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ impl ExpectedOverlap {
 
     /// Returns true if a page came for several numbers.
     pub(super) fn comes_again(&self, page: u64) -> bool {
-        self.apart_times >= MOST_SAME && self.apart == Some(page)
+        self.apart_times >= MAX_STEPS_BACK && self.apart == Some(page)
     }
 
     /// Moves behind the records that should be shared, and returns their number.
@@ -95,7 +95,7 @@ impl ExpectedOverlap {
     /// Counts a page that is the same as the one before; returns true for one too many.
     pub(super) fn count_echo(&mut self, is_echo: bool) -> bool {
         self.echoes = if is_echo { self.echoes + 1 } else { 0 };
-        self.echoes > MOST_ECHOES
+        self.echoes > MAX_ECHOES
     }
 
     /// Overlap expected of the next page, behind one of `records` that has met those before it; an idle one brought nothing new.

@@ -9,7 +9,7 @@ use crate::pagination::styles::{Address, AddressContext};
 
 /// Most records that two pages share, to find a size near the largest: over 100,000 records at 100 a page, a walk takes 1.14 times as many
 /// requests.
-const MOST_SHARED: u64 = 25;
+const MAX_SHARED: u64 = 25;
 
 /// Pages of a numbered style whose size is free.
 #[derive(Debug)]
@@ -34,14 +34,14 @@ impl PageGrid {
 
     /// Number of records before an end that the page behind it shares: it reaches as far as possible. None where it would bring nothing new.
     pub(super) fn shared(&self, end: u64, records: u64, longest: u64) -> u64 {
-        let most = MOST_SHARED.min(records.saturating_sub(1)).min(end);
+        let most = MAX_SHARED.min(records.saturating_sub(1)).min(end);
         let reach = |shared: &u64| self.end_of(end - shared, longest);
         (1..=most).rev().max_by_key(reach).filter(|shared| reach(shared) > end).unwrap_or(0)
     }
 
     /// Offset at most so large, and a few records smaller, at which a page reaches as far as possible.
     pub(super) fn back_to(&self, offset: u64, longest: u64) -> u64 {
-        (offset.saturating_sub(MOST_SHARED)..=offset)
+        (offset.saturating_sub(MAX_SHARED)..=offset)
             .max_by_key(|offset| self.end_of(*offset, longest))
             .unwrap_or(offset)
     }

@@ -16,7 +16,7 @@ use crate::pagination::retry::Overload;
 use crate::pagination::{PageError, PageRequest};
 
 /// Largest number of pages ahead of the current one, those that wait included: each event looks at each of them.
-const MOST_AHEAD: u64 = 256;
+const MAX_AHEAD: u64 = 256;
 
 /// A part, whose walk takes the events of its pages in order.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl CollectionPart {
         // Nothing is ordered behind a page that may be the last, however many of those behind it are still in flight.
         let may_be_over = self.pages.iter().any(|page| matches!(page.arrival, Arrival::Last(_)));
         if may_be_over
-            || ahead > MOST_AHEAD
+            || ahead > MAX_AHEAD
             || self.is_over()
             || self.is_closing()
             || self.trust == 0

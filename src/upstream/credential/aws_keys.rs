@@ -42,8 +42,8 @@ impl FollowedAwsKeys {
         Arc::new(PlacedSecret::signing(signer))
     }
 
-    /// Returns other keys than these, with which a request was answered so; none where they were not refused, or where no file has others. The
-    /// services of AWS refuse keys by 403 or 400.
+    /// Returns newer keys of the files, after a request that was signed with `sent` was refused (401, or 400 and 403 as AWS does); `None` for
+    /// another status, and where no file has other keys.
     pub(super) fn after(&self, sent: &PlacedSecret, status: StatusCode) -> Option<Arc<PlacedSecret>> {
         let is_refusal = matches!(status.as_u16(), 400 | 401 | 403);
         let signer = sent.signer().filter(|_| is_refusal)?;

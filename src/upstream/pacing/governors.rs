@@ -73,7 +73,7 @@ impl Governors {
         upstreams.into_values().collect()
     }
 
-    /// Present traffic of each member of a pool, in the order of origins and members. Counts are of what is not forgotten yet.
+    /// Present traffic of each member of a pool, in the order of origins and members. Its counts begin at 0 again where a governor was forgotten.
     pub fn by_pool_member(&self) -> Vec<Traffic> {
         let mut members = BTreeMap::new();
         for governor in self.registry.known.lock().by_credential.values() {
