@@ -4,26 +4,39 @@ use super::proxy::run;
 use super::streams::orders;
 use super::upstream::{Reply, Upstream};
 
+/// GraphQL document of the test upstream's orders.
+const ORDERS_QUERY: &str = r#"{"query": "query ($first: Int, $after: String) { orders(first: $first, after: $after) { totalCount edges { node { id } } pageInfo { endCursor hasNextPage } } }"}"#;
+
 #[tokio::test]
 async fn a_written_configuration_streams_what_the_url_has() {
     let upstream = Upstream::of(120).await;
     let folder = tempfile::tempdir().unwrap();
     let paths = [
-        "/link/orders",
-        "/next_url/orders",
-        "/relative/orders",
-        "/odata/orders",
-        "/header/orders",
-        "/cursor/orders?limit=50",
-        "/page/orders?size=50&page=1",
-        "/offset/orders?limit=50&offset=0",
-        "/range/orders",
-        "/keyset/orders",
+        ("/link/orders", ""),
+        ("/next_url/orders", ""),
+        ("/relative/orders", ""),
+        ("/odata/orders", ""),
+        ("/header/orders", ""),
+        ("/cursor/orders", ""),
+        ("/cursor/orders?limit=50", ""),
+        ("/values/orders", ""),
+        ("/search/orders", "{}"),
+        ("/graphql", ORDERS_QUERY),
+        ("/page/orders", ""),
+        ("/page/orders?size=50&page=1", ""),
+        ("/offset/orders", ""),
+        ("/offset/orders?limit=50&offset=0", ""),
+        ("/range/orders", ""),
+        ("/keyset/orders", ""),
     ];
-    for (at, path) in paths.iter().enumerate() {
+    let hand_written = folder.path().join("hand-written.toml");
+    std::fs::write(&hand_written, super::proxy::demo(&upstream)).unwrap();
+    for (at, (path, body)) in paths.iter().enumerate() {
         let file = folder.path().join(format!("{at}.toml"));
         let file = file.to_str().unwrap();
-        let output = run(["init", &format!("{}{path}", upstream.url()), "--output", file]).await;
+        let url = format!("{}{path}", upstream.url());
+        let data: &[&str] = if body.is_empty() { &[] } else { &["-d", body] };
+        let output = run([&["init", &url, "--output", file], data].concat()).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!((output.status.code(), said.as_str()), (Some(0), ""), "{path}");
         let text = std::fs::read_to_string(file).unwrap();
@@ -34,16 +47,22 @@ async fn a_written_configuration_streams_what_the_url_has() {
             text.contains("pagination = {") && text.contains("# recognised on page 1; page 2 has other records"),
             "{text}"
         );
-        assert!(text.contains("key = \"id\"    # unproven: differs in each of the first"), "{text}");
+        // An object keyed by id names its key.
+        let key = if *path == "/values/orders" { "found on page 1" } else { "unproven: differs in each of the first" };
+        assert!(text.contains(&format!("key = \"id\"    # {key}")), "{text}");
         let output = run(["check", file]).await;
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         // Without a number of the first page.
         let target = path.replace("&page=1", "").replace("&offset=0", "");
-        let output = run(["fetch", "--config", file, &target]).await;
+        let output = run([&["fetch", "--config", file, &target], data].concat()).await;
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.stdout == orders(120).into_bytes(), "{path}: {said}\n{text}");
+        assert_eq!(output.status.code(), Some(0), "{path}: {said}");
+        let known = run([&["fetch", "--config", hand_written.to_str().unwrap(), &target], data].concat()).await;
+        assert_eq!(known.status.code(), Some(0), "{path}: {}", String::from_utf8_lossy(&known.stderr));
+        assert!(output.stdout == known.stdout, "{path}: {said}\n{text}");
+        assert!(*path == "/graphql" || output.stdout == orders(120).into_bytes(), "{path}: {said}\n{text}");
         // No file is replaced.
-        let output = run(["init", &format!("{}{path}", upstream.url()), "--output", file]).await;
+        let output = run([&["init", &url, "--output", file], data].concat()).await;
         assert_eq!((output.status.code(), std::fs::read_to_string(file).unwrap()), (Some(1), text));
         assert!(String::from_utf8_lossy(&output.stderr).contains("hint: name another --output"));
     }
