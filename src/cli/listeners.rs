@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::inherited_sockets::InheritedSockets;
 use crate::config::Config;
-use crate::server::{Certificates, ListenAddress, Listener};
+use crate::server::{Certificates, ListenAddress, Listener, socket_address};
 
 /// Listeners of the proxy and of the operator.
 pub(super) struct Listeners {
@@ -49,7 +49,7 @@ pub(super) fn listen_argument(text: &str) -> Result<ListenAddress, String> {
 
 /// Parses the value of `--admin`. Errors: no address, with an example of one.
 pub(super) fn admin_argument(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "not an address and port; write 127.0.0.1:9090".to_owned())
+    socket_address(text).map_err(|_| "not an address and port; write 127.0.0.1:9090".to_owned())
 }
 
 async fn listener(address: &ListenAddress, mode: u32, inherited: &mut InheritedSockets) -> io::Result<Listener> {
@@ -92,7 +92,8 @@ mod tests {
     #[test]
     fn an_argument_that_is_no_address_is_told_what_one_looks_like() {
         assert!(listen_argument("127.0.0.1:8080").is_ok() && admin_argument("[::1]:9090").is_ok());
-        assert!(listen_argument("localhost:8080").unwrap_err().contains("write 127.0.0.1:8080"));
-        assert!(admin_argument(":9090").unwrap_err().contains("write 127.0.0.1:9090"));
+        assert_eq!(admin_argument("localhost:9090"), admin_argument("127.0.0.1:9090"));
+        assert!(listen_argument("8080").unwrap_err().contains("write 127.0.0.1:8080"));
+        assert!(admin_argument("9090").unwrap_err().contains("write 127.0.0.1:9090"));
     }
 }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::Secret;
 use super::keywords::Flag;
 use super::toml_node::TomlNode;
-use crate::server::{AccessLog, ListenAddress, TrustedPeers, UnixPeers};
+use crate::server::{AccessLog, ListenAddress, TrustedPeers, UnixPeers, socket_address};
 
 /// Mode of unix sockets: for the user of the process alone.
 pub(super) const SOCKET_MODE: u32 = 0o600;
@@ -106,8 +106,9 @@ pub(super) fn peers(node: &TomlNode<'_>) -> Option<TrustedPeers> {
 pub(super) fn admin(node: &TomlNode<'_>, listen: &[ListenAddress]) -> Option<SocketAddr> {
     let hint = "write admin = \"127.0.0.1:9090\": any client that can connect reads it without credentials";
     let text = node.text()?;
-    let Ok(admin) = text.parse::<SocketAddr>() else {
-        return node.refuse(format!("not an address and port: {text:?}"), hint);
+    let admin = match socket_address(text) {
+        Ok(admin) => admin,
+        Err(what) => return node.refuse(what, hint),
     };
     for listen in listen.iter().filter_map(ListenAddress::tcp) {
         // Each port 0 is another free one.

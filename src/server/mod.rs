@@ -58,7 +58,7 @@ pub use self::drain::DrainSettings;
 pub use self::hosts::HostList;
 pub use self::in_progress::InProgress;
 pub use self::limits::{Http2Limits, ServerLimits};
-pub use self::listen_address::ListenAddress;
+pub use self::listen_address::{ListenAddress, socket_address};
 pub use self::listener::Listener;
 pub use self::monitor::ServerMonitor;
 pub use self::peer_settings::PeerSettings;
