@@ -1,12 +1,15 @@
 //! Session: the snapshot for which a client's own name stands, `_snapshot=~NAME`.
 //!
 //! ```text
-//!   free ── GET of all, or of the last bytes, HEAD ──▶ bound      to the newest complete snapshot that is fresh, else to one that grows
+//!   free ── GET of all, or of the last bytes, HEAD ──▶ answered   to the newest complete snapshot that is fresh, else to one that grows
+//!   free ── the same that waits for the end ───────▶ awaited    to the same one, before the wait: a kill in between costs no crawl
 //!   free ── GET of another part ───────────────────▶ free       410: the client may have bytes of an earlier snapshot
-//!   bound ── any request ──────────────────────────▶ bound      to the same snapshot; 410 where that is not kept, or the whole can't be had of it any more
+//!   awaited ── a request is answered ──────────────▶ answered   by the same snapshot
+//!   awaited ── its snapshot can't be had whole ────▶ free       no client has a byte by this name
+//!   answered ── any request ───────────────────────▶ answered   by the same snapshot; 410 where that is not kept, or can't be had whole for a request of all
 //! ```
 //!
-//! A name is never bound twice. Clients ask for the rest of a download by `Range` alone, some after a HEAD or a GET of the whole, and append whatever they
+//! A name is never answered by two snapshots. Clients ask for the rest of a download by `Range` alone, some after a HEAD or a GET of the whole, and append whatever they
 //! get: none of these requests tells that an older snapshot is meant, nor of which format.
 
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use crate::request::{Range, RangeSpec, SnapshotName, StreamOptions, View};
 use crate::response::Representation;
 use crate::server::network_of;
 use crate::snapshot::CallerIdentity;
-use crate::snapshot::{Retention, SessionBinding, Snapshot, SnapshotState, Store};
+use crate::snapshot::{BindingState, NewBinding, Retention, SessionBinding, Snapshot, SnapshotState, Store};
 
 /// A client's own name for a snapshot, and what it stood for when the request came.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Session {
     /// Hash of the representation that the request asks for.
     form: u64,
     pub(super) bound: Option<SessionBinding>,
+    /// Snapshot that the session awaits in vain.
+    lost: Option<SnapshotId>,
 }
 
 /// Reason for which a session has no snapshot for a request.
@@ -62,12 +67,26 @@ impl Session {
             part(name.as_str().as_bytes());
         });
         let form = Representation::new(&request.options).form();
-        Some(Self { key, form, bound: fill.registry.sessions().get(key) })
+        Some(Self { key, form, bound: fill.registry.sessions().get(key), lost: None })
     }
 
-    /// Returns `true` where the session has this snapshot.
+    /// Returns `true` where the session has been answered by this snapshot, and by no other one.
     pub(super) fn has(&self, id: SnapshotId) -> bool {
-        self.bound.is_some_and(|bound| bound.snapshot == id)
+        self.bound.is_some_and(|bound| bound.snapshot == id && bound.state == BindingState::Answered)
+    }
+
+    /// Returns `true` while no client may have bytes by the session's name.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.bound.is_some_and(|bound| bound.state == BindingState::Awaited)
+    }
+
+    /// Frees the session of its snapshot, which can't be had whole, for a request that may give it another one.
+    pub(super) fn replace(&mut self, options: &StreamOptions) -> Result<(), SessionRefusal> {
+        if !may_begin(options) {
+            return Err(SessionRefusal::Free);
+        }
+        self.lost = self.bound.take().map(|bound| bound.snapshot);
+        Ok(())
     }
 
     /// Returns the snapshot that the session has, or checks that the request may give it one.
@@ -90,16 +109,20 @@ impl Session {
 
     /// Gives the session this snapshot. Returns the one that it has then: another request may have been faster.
     pub(super) async fn bind(
-        self,
-        snapshot: &Snapshot,
+        &mut self,
+        id: SnapshotId,
+        state: BindingState,
         request: &StreamRequest,
         fill: &CacheFill,
     ) -> Result<SnapshotId, SessionRefusal> {
         let caller = caller(request, fill.registry.store());
-        let (registry, id) = (fill.registry.clone(), snapshot.id());
-        let bind = move || registry.sessions().bind(self.key, id, self.form, caller);
-        match tokio::task::spawn_blocking(bind).await {
-            Ok(bound) => self.snapshot_of(&bound),
+        let wanted = NewBinding { session: self.key, snapshot: id, form: self.form, state, lost: self.lost.take() };
+        let registry = fill.registry.clone();
+        match tokio::task::spawn_blocking(move || registry.sessions().bind(wanted, caller)).await {
+            Ok(bound) => {
+                self.bound = Some(bound);
+                self.snapshot_of(&bound)
+            }
             // Not bound where the process ends meanwhile.
             Err(_) => Ok(id),
         }

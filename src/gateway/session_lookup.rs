@@ -6,30 +6,50 @@ use super::ask::StreamRequest;
 use super::lookup::{LookupOutcome, NoSnapshot, SnapshotLookup, recency};
 use super::session::{self, Session, SessionRefusal};
 use crate::id::SnapshotId;
-use crate::request::StorePolicy;
-use crate::snapshot::{LogExtent, RequestKeys, Retention, Seal, Snapshot, in_memory};
+use crate::request::{StorePolicy, View};
+use crate::response::CacheStatus;
+use crate::snapshot::{BindingState, LogExtent, RequestKeys, Retention, Seal, Snapshot, in_memory};
 
 impl SnapshotLookup {
     /// Finds the snapshot for a request with these keys, or fills one, and waits for its end where the client does.
     pub(super) async fn find(&self, request: &Arc<StreamRequest>, keys: RequestKeys) -> LookupOutcome {
-        let Some(session) = Session::of(request, &self.fill) else {
+        let Some(mut session) = Session::of(request, &self.fill) else {
             let found = self.begun(request, keys).await?;
             return waited(request, &found.0).await.map(|()| found);
         };
-        let found = self.of_session(request, keys, session).await?;
-        let end = waited(request, &found.0).await;
-        // A client that has waited in vain has no bytes of a snapshot that can't be completed.
-        let is_lost = end.is_err() && session::is_lost(&found.0);
-        if session.bound.is_some() || is_lost || !session::may_have(request, &found.0) {
-            return end.map(|()| found);
+        let mut found = self.of_session(request, keys, &mut session).await?;
+        if request.options.wait.is_some() {
+            // Before the wait: after a kill in it, the same request finds the crawl.
+            found = self.bound(request, keys, &mut session, found, BindingState::Awaited).await?;
+            waited(request, &found.0).await?;
         }
-        let bound = session.bind(&found.0, request, &self.fill).await?;
+        let id = found.0.id();
+        found = self.bound(request, keys, &mut session, found, BindingState::Answered).await?;
+        if found.0.id() != id {
+            // The snapshot of the faster request is answered, so that its end is waited for, too.
+            waited(request, &found.0).await?;
+        }
+        Ok(found)
+    }
+
+    /// Binds a session to the snapshot that was found for it, where it may have it. Returns the one of a faster request, where there was one.
+    async fn bound(
+        &self,
+        request: &Arc<StreamRequest>,
+        keys: RequestKeys,
+        session: &mut Session,
+        found: (Arc<Snapshot>, CacheStatus),
+        state: BindingState,
+    ) -> LookupOutcome {
+        let is_bound = session.bound.is_some_and(|bound| [state, BindingState::Answered].contains(&bound.state));
+        if is_bound || request.options.view != View::Records || !session::may_have(request, &found.0) {
+            return Ok(found);
+        }
+        let bound = session.bind(found.0.id(), state, request, &self.fill).await?;
         if bound == found.0.id() {
-            return end.map(|()| found);
+            return Ok(found);
         }
-        // The snapshot of the faster request is answered, so that its end is waited for, too.
-        let other = self.named(request, keys, bound).await.unwrap_or(Err(SessionRefusal::Over.into()))?;
-        waited(request, &other.0).await.map(|()| other)
+        self.named(request, keys, bound).await.unwrap_or(Err(SessionRefusal::Over.into()))
     }
 
     /// Returns `true` where the URL names the snapshot, by its id or by a session.
@@ -38,15 +58,26 @@ impl SnapshotLookup {
     }
 
     /// Finds the snapshot that a session has, or one for it.
-    async fn of_session(&self, request: &Arc<StreamRequest>, keys: RequestKeys, session: Session) -> LookupOutcome {
+    async fn of_session(
+        &self,
+        request: &Arc<StreamRequest>,
+        keys: RequestKeys,
+        session: &mut Session,
+    ) -> LookupOutcome {
         let Some(bound) = session.admit(request, &self.fill)? else { return self.ready(request, keys).await };
-        match self.named(request, keys, bound).await {
-            Some(Ok((snapshot, _))) if session::wants_all(&request.options) && session::is_lost(&snapshot) => {
-                Err(SessionRefusal::NotWhole.into())
-            }
-            Some(found) => found,
-            None => Err(SessionRefusal::Over.into()),
+        let (options, is_awaited) = (&request.options, session.is_awaited());
+        let needs_all = session::wants_all(options) || is_awaited && options.view == View::Records;
+        let refusal = match self.named(request, keys, bound).await {
+            Some(Ok((snapshot, _))) if needs_all && session::is_lost(&snapshot) => SessionRefusal::NotWhole,
+            Some(Err(NoSnapshot::Gone(_))) if is_awaited => SessionRefusal::Over,
+            Some(found) => return found,
+            None => SessionRefusal::Over,
+        };
+        if !is_awaited {
+            return Err(refusal.into());
         }
+        session.replace(options)?;
+        self.ready(request, keys).await
     }
 
     /// Finds the newest complete snapshot that is fresh, also where another one grows, or fills one.

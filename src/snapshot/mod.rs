@@ -41,10 +41,12 @@ pub use lookup_result::{LookupPurpose, LookupResult, Recency};
 pub use registry::Registry;
 pub use request_keys::RequestKeys;
 pub use seal::Seal;
+pub use sessions::NewBinding;
 pub use single_flight::{FlightOutcome, StopReason, Subscription};
 pub use snapshot::{Snapshot, SnapshotState};
 pub use storage::{
-    ReopenError, SessionBinding, StoreError, StoredSnapshot, commit_single_file, journal, recover_single_file,
+    BindingState, ReopenError, SessionBinding, StoreError, StoredSnapshot, commit_single_file, journal,
+    recover_single_file,
 };
 pub use store::{ReopenedSnapshot, ResumableLog, Store, create_single_file};
 pub use stored_lines::StoredLines;

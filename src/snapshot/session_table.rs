@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use super::storage::SessionBinding;
-use crate::id::CacheKey;
+use super::storage::{BindingState, SessionBinding};
+use crate::id::{CacheKey, SnapshotId};
 
 /// Time that a name is remembered after its last use, in seconds.
 const REST: u64 = 24 * 60 * 60;
@@ -49,16 +49,31 @@ impl SessionTable {
         Some(*binding)
     }
 
-    /// Binds a session that has no binding yet. Returns the one that it has.
-    pub(super) fn bind(&mut self, binding: SessionBinding, caller: Option<CacheKey>) -> SessionBinding {
-        if let Some(name) = self.bound.get(&binding.session) {
-            return name.binding;
-        }
-        if let Some(caller) = caller {
+    /// Binds a session that has no binding yet, or awaits the lost snapshot. A binding that is awaited in this form is answered with this one. Returns the
+    /// binding that the session has, and `true` where that has changed.
+    pub(super) fn bind(
+        &mut self,
+        binding: SessionBinding,
+        caller: CacheKey,
+        lost: Option<SnapshotId>,
+    ) -> (SessionBinding, bool) {
+        let Some(BoundName { binding: bound, .. }) = self.bound.get_mut(&binding.session) else {
             self.shares.entry(caller).or_default().names += 1;
+            self.bound.insert(binding.session, BoundName { binding, caller: Some(caller) });
+            return (binding, true);
+        };
+        let before = *bound;
+        match bound.state {
+            BindingState::Awaited if lost == Some(bound.snapshot) => *bound = binding,
+            BindingState::Awaited if bound.form == binding.form => bound.state = binding.state,
+            BindingState::Awaited | BindingState::Answered => {}
         }
-        self.bound.insert(binding.session, BoundName { binding, caller });
-        binding
+        (*bound, *bound != before)
+    }
+
+    /// Takes a binding of an earlier process over. Of several of a session the last one counts.
+    pub(super) fn restore(&mut self, binding: SessionBinding) {
+        self.bound.insert(binding.session, BoundName { binding, caller: None });
     }
 
     /// Returns all bindings, the longest unused first.
@@ -124,9 +139,39 @@ mod tests {
     }
 
     fn bind(table: &mut SessionTable, number: usize, caller: CacheKey, used: u64) {
-        let binding =
-            SessionBinding { session: session(number), snapshot: SnapshotId::from_bytes([0; 16]), form: 0, used };
-        table.bind(binding, Some(caller));
+        table.bind(binding(number, 0, BindingState::Answered, used), caller, None);
+    }
+
+    fn binding(number: usize, snapshot: u8, state: BindingState, used: u64) -> SessionBinding {
+        SessionBinding {
+            session: session(number),
+            snapshot: SnapshotId::from_bytes([snapshot; 16]),
+            form: 0,
+            state,
+            used,
+        }
+    }
+
+    #[test]
+    fn an_awaited_name_is_answered_once_and_only_a_lost_snapshot_is_replaced() {
+        use BindingState::{Answered, Awaited};
+        let (mut table, [caller, _]) = (SessionTable::default(), CALLERS);
+        let [one, two] = [1, 2].map(|byte| SnapshotId::from_bytes([byte; 16]));
+        let other_form = SessionBinding { form: 1, ..binding(0, 1, Answered, 0) };
+        for (wanted, lost, bound, changes) in [
+            (binding(0, 1, Awaited, 0), None, binding(0, 1, Awaited, 0), true),
+            (binding(0, 2, Awaited, 0), None, binding(0, 1, Awaited, 0), false),
+            (binding(0, 3, Awaited, 0), Some(two), binding(0, 1, Awaited, 0), false),
+            (other_form, None, binding(0, 1, Awaited, 0), false),
+            (binding(0, 2, Awaited, 5), Some(one), binding(0, 2, Awaited, 5), true),
+            (binding(0, 3, Awaited, 5), Some(one), binding(0, 2, Awaited, 5), false),
+            (binding(0, 3, Answered, 6), Some(one), binding(0, 2, Answered, 5), true),
+            (binding(0, 2, Awaited, 6), None, binding(0, 2, Answered, 5), false),
+            (binding(0, 3, Answered, 6), Some(two), binding(0, 2, Answered, 5), false),
+        ] {
+            assert_eq!(table.bind(wanted, caller, lost), (bound, changes), "{wanted:?} {lost:?}");
+        }
+        assert_eq!(table.shares[&caller].names, 1);
     }
 
     #[test]

@@ -1,19 +1,31 @@
 //! Sessions: names that clients give to snapshots.
 //!
-//! A name is bound once. It stands for no other snapshot afterwards, also when its own is not kept any more: a client that asks for a part by the name has the
-//! bytes before it, and only of the first one.
+//! A name that was answered stands for no other snapshot afterwards, also when its own is not kept any more: a client that asks for a part by the name has
+//! the bytes before it, and only of the first one.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
 use super::session_table::SessionTable;
-use super::storage::{SessionBinding, SessionFile};
+use super::storage::{BindingState, SessionBinding, SessionFile};
 use super::store::Store;
 use crate::id::{CacheKey, SnapshotId};
 
 /// Number of lines at which the file is written anew: some 20 MB.
 const LONGEST_FILE: usize = 2 * SessionTable::CAPACITY;
+
+/// A binding that a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct NewBinding {
+    pub session: CacheKey,
+    pub snapshot: SnapshotId,
+    /// Hash of the representation.
+    pub form: u64,
+    pub state: BindingState,
+    /// Snapshot that the session awaits in vain: it can't be had whole any more.
+    pub lost: Option<SnapshotId>,
+}
 
 #[derive(Debug)]
 pub struct Sessions {
@@ -31,7 +43,7 @@ impl Sessions {
             let lines = bindings.len();
             // The newest of a file that is too long.
             for binding in bindings.into_iter().skip(lines.saturating_sub(SessionTable::CAPACITY)) {
-                table.bind(binding, None);
+                table.restore(binding);
             }
             match &mut file {
                 Some(file) if lines > 0 => file.rewrite(&table.bindings()),
@@ -58,19 +70,22 @@ impl Sessions {
         self.table.lock().make_room(caller, now()).map_err(Duration::from_secs)
     }
 
-    /// Binds a session for a caller. Returns the binding that it has: another one, if another request was faster. Blocks, where sessions are in a file.
-    pub fn bind(&self, session: CacheKey, snapshot: SnapshotId, form: u64, caller: CacheKey) -> SessionBinding {
-        let binding = SessionBinding { session, snapshot, form, used: now() };
-        let bound = self.table.lock().bind(binding, Some(caller));
-        if bound == binding {
-            self.write(&binding);
+    /// Binds a session for a caller, in place of a lost snapshot that it awaits. Returns the binding that it has: another one, if another request was
+    /// faster. Blocks, where sessions are in a file.
+    pub fn bind(&self, wanted: NewBinding, caller: CacheKey) -> SessionBinding {
+        let NewBinding { session, snapshot, form, state, lost } = wanted;
+        let binding = SessionBinding { session, snapshot, form, state, used: now() };
+        // Held over both steps: the last line of a session is what the table has.
+        let mut file = self.file.lock();
+        let (bound, changes) = self.table.lock().bind(binding, caller, lost);
+        if changes {
+            self.write(&mut file, &bound);
         }
         bound
     }
 
-    fn write(&self, binding: &SessionBinding) {
-        let mut place = self.file.lock();
-        let Some(file) = &mut *place else { return };
+    fn write(&self, place: &mut Option<SessionFile>, binding: &SessionBinding) {
+        let Some(file) = place else { return };
         let written = if file.lines < LONGEST_FILE {
             file.append(binding)
         } else {
@@ -97,6 +112,7 @@ mod tests {
 
     #[test]
     fn a_session_keeps_its_snapshot_over_a_restart_and_is_bound_once() {
+        use BindingState::{Answered, Awaited};
         let dir = tempfile::tempdir().unwrap();
         let settings =
             SnapshotSettings { dir: Some(dir.path().to_owned()), disk: 1 << 20, ..SnapshotSettings::in_test() };
@@ -106,18 +122,22 @@ mod tests {
         drop(store.create(ids[0], &Birth::in_test("/orders")));
         let sessions = Sessions::open(&store);
         assert_eq!(sessions.get(one), None);
-        assert_eq!(sessions.bind(one, ids[0], 7, caller).snapshot, ids[0]);
-        assert_eq!(sessions.bind(one, ids[1], 8, caller).snapshot, ids[0], "another request was first");
+        let new = |session, snapshot, form, state| NewBinding { session, snapshot, form, state, lost: None };
+        for state in [Awaited, Awaited, Answered] {
+            assert_eq!(sessions.bind(new(one, ids[0], 7, state), caller).state, state);
+        }
+        let late = sessions.bind(new(one, ids[1], 8, Answered), caller);
+        assert_eq!(late.snapshot, ids[0], "another request was first");
         // Its snapshot is not in a file.
-        sessions.bind(gone, ids[1], 0, caller);
+        sessions.bind(new(gone, ids[1], 0, Awaited), caller);
         let path = dir.path().join("sessions");
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().count(), 2);
-        std::fs::write(&path, format!("{text}{torn} {} 17\n{torn} 5", ids[0])).unwrap();
+        assert_eq!(text.lines().count(), 3);
+        std::fs::write(&path, format!("{text}{torn} {} 17\n{torn} {} 17 0000\n{torn} 5", ids[0], ids[0])).unwrap();
         drop((sessions, store));
         let sessions = Sessions::open(&Store::open(settings).unwrap());
-        let found = [one, gone, torn].map(|session| sessions.get(session).map(|bound| (bound.snapshot, bound.form)));
-        assert_eq!(found, [Some((ids[0], 7)), Some((ids[1], 0)), None]);
+        let found = [one, gone, torn].map(|session| sessions.get(session).map(|is| (is.snapshot, is.form, is.state)));
+        assert_eq!(found, [Some((ids[0], 7, Answered)), Some((ids[1], 0, Awaited)), None]);
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
     }
 }

@@ -1,5 +1,6 @@
 //! Sessions, by which a client names its snapshot itself, and waits for the end of a stream: `_snapshot=~NAME`, `_wait=complete`.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
@@ -204,6 +205,81 @@ async fn a_session_outlives_a_restart_with_its_files() {
     let part = ask(&again, Method::GET, "/a?_snapshot=~x", &[("range", "bytes=3-9")]).await;
     assert_eq!((part.head.status.as_u16(), part.whole()), (206, &whole("nobody", 1)[3..10]));
     assert_eq!(part.header("etag"), before.header("etag"));
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_kill_during_a_wait_costs_no_page_and_a_lost_snapshot_leaves_the_name_free() {
+    for (is_kept, crawls) in [(true, [1, 2]), (false, [2, 2])] {
+        let gate = Gate::default();
+        let held = gate.clone();
+        let upstream = Upstream::scripted(0, move |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
+            (true, 1) => held.before(two_pages(asked, &[])),
+            _ => two_pages(asked, &[]),
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let toml = format!("[snapshots]\ndir = {:?}\n{}", folder.path(), collection(&upstream.url(), LINKS));
+        let (first, target) = (Process::serve(&toml).await, "/a?_snapshot=~x&_wait=complete");
+        let waiting = tokio::spawn(client::raw(
+            first.address,
+            "GET /a?_snapshot=~x&_wait=complete HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        ));
+        gate.reached().await;
+        while !journals(folder.path()).iter().any(|(_, text)| text.contains("{\"page\":")) {
+            tokio::task::yield_now().await;
+        }
+        first.signal(rustix::process::Signal::KILL);
+        first.end().await;
+        assert_eq!(waiting.await.unwrap(), b"", "no byte before the proof");
+        for (path, _) in journals(folder.path()).into_iter().filter(|_| !is_kept) {
+            std::fs::remove_file(path).unwrap();
+        }
+
+        let again = Proxy::start(&toml).await;
+        if !is_kept {
+            let part = ask(&again, Method::GET, target, &[("range", "bytes=3-9")]).await;
+            assert_eq!(part.head.status, StatusCode::GONE, "it began nothing");
+        }
+        let whole: String = [(crawls[0], 1), (crawls[0], 2), (crawls[1], 3), (crawls[1], 4)]
+            .map(|(crawl, number)| format!("\"nobody {crawl}.{number}\"\n"))
+            .concat();
+        assert_eq!(get(&again, target).await.whole(), whole);
+        assert_eq!(upstream.asked().len(), if is_kept { 3 } else { 4 });
+        let part = ask(&again, Method::GET, "/a?_snapshot=~x", &[("range", "bytes=3-9")]).await;
+        assert_eq!((part.head.status.as_u16(), part.whole()), (206, &whole[3..10]));
+        assert_eq!(upstream.asked().len(), if is_kept { 3 } else { 4 });
+    }
+}
+
+/// Journals of the kept snapshots, with their texts.
+fn journals(folder: &Path) -> Vec<(PathBuf, String)> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let journals = paths.filter(|path| path.extension().is_some_and(|extension| extension == "journal"));
+    journals.filter_map(|path| std::fs::read_to_string(&path).ok().map(|text| (path, text))).collect()
+}
+
+#[tokio::test]
+async fn a_name_that_was_answered_during_a_wait_stands_for_no_other_snapshot() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |asked, _| match (asked.target.contains("page=2"), asked.attempt) {
+        (true, 1) => held.before(Reply::status(403)),
+        _ => two_pages(asked, &[]),
+    })
+    .await;
+    let proxy = proxy(&upstream, STALE).await;
+    let target = "/a?_snapshot=~x&_wait=complete";
+    let waiting = tokio::spawn(client::receive(Version::Http1, proxy.address, stream(target)));
+    gate.reached().await;
+    while get(&proxy, "/a?_snapshot=~x&_format=status").await.head.status != StatusCode::OK {
+        tokio::task::yield_now().await;
+    }
+    let part = ask(&proxy, Method::GET, "/a?_snapshot=~x", &[("range", "bytes=3-9")]).await;
+    assert_eq!((part.head.status.as_u16(), part.whole()), (206, &whole("nobody", 1)[3..10]));
+    gate.open();
+    assert_eq!(waiting.await.unwrap().head.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(get(&proxy, target).await.head.status, StatusCode::GONE, "a client has bytes by this name");
     assert_eq!(upstream.asked().len(), 2);
 }
 

@@ -1,7 +1,7 @@
-//! File of the sessions: a line `KEY ID SECONDS FORM` for each binding, of which the first one of a key counts.
+//! File of the sessions: a line `KEY ID SECONDS FORM` for each binding, with ` awaited` behind it until it is answered. The last line of a key counts.
 //!
-//! A line is appended when a session is bound, and the file is written anew at each start, and where most of its lines are out of date. A line that is
-//! torn by a power cut is ignored: its session is unbound.
+//! A line is appended when a session is bound, and when it is answered. The file is written anew at each start, and where most of its lines are out of
+//! date. A line that is torn by a power cut is ignored.
 
 use std::fs;
 use std::io::{self, Write};
@@ -10,6 +10,18 @@ use std::path::PathBuf;
 use super::file_io::private;
 use crate::id::{CacheKey, SnapshotId};
 
+/// Word at the end of a line whose binding is awaited.
+const AWAITED: &str = "awaited";
+
+/// Progress of a session's first answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BindingState {
+    /// Its clients wait for the end of the snapshot: none has a byte, nor a length.
+    Awaited,
+    /// A client may have bytes, so that the name stands for no other snapshot any more.
+    Answered,
+}
+
 /// Snapshot of a session, with the representation that its name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionBinding {
@@ -17,6 +29,7 @@ pub struct SessionBinding {
     pub snapshot: SnapshotId,
     /// Hash of the representation, since a part of one fits to no other.
     pub form: u64,
+    pub state: BindingState,
     /// Time of its last use, in seconds since 1970; in the file that of its first.
     pub(in crate::snapshot) used: u64,
 }
@@ -33,11 +46,15 @@ impl SessionBinding {
         let mut words = line.split(' ');
         let (session, snapshot) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let used = words.next()?.parse().ok()?;
-        Some(Self { session, snapshot, used, form: u64::from_str_radix(words.next()?, 16).ok()? })
+        let form = words.next().filter(|form| form.len() == 16)?;
+        let state = if words.next() == Some(AWAITED) { BindingState::Awaited } else { BindingState::Answered };
+        Some(Self { session, snapshot, used, form: u64::from_str_radix(form, 16).ok()?, state })
     }
 
     fn line(&self) -> String {
-        format!("{} {} {} {:016x}\n", self.session, self.snapshot, self.used, self.form)
+        let Self { session, snapshot, used, form, state } = self;
+        let awaited = if *state == BindingState::Awaited { format!(" {AWAITED}") } else { String::new() };
+        format!("{session} {snapshot} {used} {form:016x}{awaited}\n")
     }
 }
 
