@@ -19,6 +19,8 @@ mod error_words;
 mod excerpt;
 pub mod first_value;
 pub(crate) mod followed_advice;
+#[cfg(feature = "cli")]
+mod greatest_value;
 mod json_extract;
 pub mod keys;
 pub mod link_guard;
@@ -59,6 +61,8 @@ pub use end_settings::{End, EndStatuses, Limits, LonePage, More, SameToken, Unna
 pub use error::{Blame, Outlook, PageError};
 pub use error_settings::{ErrorCondition, ErrorSettings, OwnWords};
 pub use error_status::RefusalCause;
+#[cfg(feature = "cli")]
+pub(crate) use greatest_value::{GreatestValue, UnorderedValue};
 pub use opened_state::{ClosingRequest, OpenedState};
 pub use page_size_settings::PageSize;
 pub use pagination_author::PaginationAuthor;

@@ -100,6 +100,8 @@ mod routes;
 mod problems;
 // The command line: output, exit codes, last lines, wrong arguments, closed pipes.
 mod fetch;
+// Runs of `fetch` that begin behind the records of those before.
+mod since_from;
 // Configurations that are written for a URL, and the explanation of a fetch.
 mod init;
 // Evidence of an API for its lists: presets of the host, and lists that are paged by `Link`.

@@ -1,9 +1,11 @@
 //! `unpage fetch`: a collection without a server.
 
+mod existing_files;
 mod file_keys;
 mod output_format;
 mod part_file;
 mod report;
+mod since_file;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,9 +23,11 @@ use crate::error::Failure;
 use crate::format::{ColumnNames, FieldNames, Format};
 use crate::pagination::{LonePage, PaginationAuthor};
 use crate::snapshot::{self, Reader, ReaderEvent};
+use existing_files::HeaderPolicy;
 use output_format::{OutputEncoder, OutputFormat};
-use part_file::{Fetched, HeaderPolicy, PartialFile};
+use part_file::{Fetched, PartialFile};
 use report::{FetchEnd, counted, report};
+use since_file::SinceFile;
 
 /// Bytes of records that may wait for the output.
 const WINDOW: u64 = 1 << 20;
@@ -65,6 +69,10 @@ pub(super) struct FetchArguments {
     /// Begin anew, and delete FILE.part of an earlier run
     #[arg(long, requires = "output")]
     restart: bool,
+    /// Begin behind the greatest value of the `since` field that earlier runs have seen: FILE keeps it after each complete run, and the first one reads
+    /// all
+    #[arg(long, value_name = "FILE", conflicts_with = "max_records")]
+    since_from: Option<PathBuf>,
     /// A page without a sign of pagination: `break` writes its records and exits with 5, `accept` takes it for the whole collection and exits
     /// with 0, `refuse` writes nothing [default: break]
     #[arg(long, value_name = "refuse|break|accept", value_parser = lone_page)]
@@ -105,6 +113,14 @@ pub(super) async fn run(mut arguments: FetchArguments) -> Exit {
     } else if may_be_recognised && pagination.single_page == LonePage::Refuse {
         pagination.single_page = LonePage::Break;
     }
+    let since = arguments.since_from.as_deref().map(|file| SinceFile::begin(file, &mut crawl)).transpose();
+    let mut since = match since {
+        Ok(since) => since,
+        Err(what) => {
+            eprintln!("error: --since-from: {what}");
+            return Exit::Usage;
+        }
+    };
     let file = arguments.output.as_deref();
     if let Some(file) = file.filter(|file| arguments.max_records.is_some() && has_content(file)) {
         eprintln!("error: {} exists, and --max-records would replace it with a part of the collection", file.display());
@@ -124,15 +140,24 @@ pub(super) async fn run(mut arguments: FetchArguments) -> Exit {
     }
     if let Some(file) = part {
         let fields = if arguments.changed_headers { HeaderPolicy::Changed } else { HeaderPolicy::AsBegun };
-        let Fetched { ended, records, left } = PartialFile::of(file).fetch(crawl, fields, &format).await;
-        return report(&ended, records, &left);
+        let Fetched { ended, records, left } = PartialFile::of(file).fetch(crawl, fields, &format, &mut since).await;
+        return report(&kept(ended, since), records, &left);
     }
     if arguments.max_records.is_some() {
         // Pages that are requested ahead would most likely not be needed.
         crawl.width = 1;
     }
-    let (ended, records) = stream(crawl, arguments.output.as_deref(), &format, arguments.max_records).await;
-    report(&ended, records, "what was written is incomplete, and its last records are held back")
+    let (ended, records) =
+        stream(crawl, arguments.output.as_deref(), &format, arguments.max_records, since.as_mut()).await;
+    report(&kept(ended, since), records, "what was written is incomplete, and its last records are held back")
+}
+
+/// Keeps the value of `--since-from` after a complete run: behind the output, so that a kill between them has records come again, and none lost.
+fn kept(ended: FetchEnd, since: Option<SinceFile>) -> FetchEnd {
+    match since {
+        Some(since) if matches!(ended, FetchEnd::Complete(..)) => since.keep().map_or_else(|end| end, |()| ended),
+        _ => ended,
+    }
 }
 
 /// Returns false for a device or a pipe, which no file can replace.
@@ -162,7 +187,13 @@ fn has_content(file: &Path) -> bool {
 }
 
 /// Writes the records as they come, to an output that can't be resumed.
-async fn stream(crawl: Crawl, file: Option<&Path>, format: &OutputFormat, max_records: Option<u64>) -> (FetchEnd, u64) {
+async fn stream(
+    crawl: Crawl,
+    file: Option<&Path>,
+    format: &OutputFormat,
+    max_records: Option<u64>,
+    since: Option<&mut SinceFile>,
+) -> (FetchEnd, u64) {
     let mut stop = pin!(stopped());
     let opened = match unless_stopped(crawl.open(), stop.as_mut()).await {
         Ok(opened) => opened,
@@ -177,7 +208,7 @@ async fn stream(crawl: Crawl, file: Option<&Path>, format: &OutputFormat, max_re
     let reader = log.reader(0, None).expect("a log keeps what its first reader has not read");
     let crawling = tokio::spawn(opened.run(writer));
     let ended = tokio::select! {
-        ended = output.copy(reader, &mut progress) => ended,
+        ended = output.copy(reader, &mut progress, since) => ended,
         () = stop => FetchEnd::Interrupted,
     };
     progress.clear();
@@ -205,7 +236,12 @@ struct Output {
 }
 
 impl Output {
-    async fn copy(&mut self, mut reader: Reader, progress: &mut ProgressLine) -> FetchEnd {
+    async fn copy(
+        &mut self,
+        mut reader: Reader,
+        progress: &mut ProgressLine,
+        mut since: Option<&mut SinceFile>,
+    ) -> FetchEnd {
         loop {
             let bytes = match reader.next().await {
                 Ok(ReaderEvent::Bytes(bytes)) => bytes,
@@ -219,6 +255,9 @@ impl Output {
                 Ok(ReaderEvent::Stop) => return FetchEnd::Interrupted,
                 Err(failure) => return FetchEnd::Broken((*failure).clone()),
             };
+            if let Some(Err(ended)) = since.as_mut().map(|since| since.add(&bytes)) {
+                return ended;
+            }
             let left = self.max_records.map_or(u64::MAX, |most| most - progress.records());
             // The first byte of a further record proves that there is more.
             let wanted = lines(&bytes, left);

@@ -8,8 +8,10 @@ use std::{fs, io};
 
 use serde_json::value::to_raw_value;
 
+use super::existing_files::{ExistingFiles, HeaderPolicy};
 use super::file_keys::{CrawlOrigin, FileKeys};
 use super::output_format::OutputFormat;
+use super::since_file::SinceFile;
 use super::{FetchEnd, counted, unless_stopped};
 use crate::cache_key::KEY_VERSION;
 use crate::cli::progress_line::ProgressLine;
@@ -18,8 +20,7 @@ use crate::crawl::{Crawl, Opened, ResumePoint};
 use crate::format::{ColumnUse, RecordOffset};
 use crate::id::CacheKey;
 use crate::snapshot::{
-    self, Birth, FileStorage, Log, Reader, ReaderEvent, ReopenError, ResumableLog, Retention, Seal, SnapshotFacts,
-    Writer,
+    self, Birth, FileStorage, Log, Reader, ReaderEvent, ResumableLog, Retention, Seal, SnapshotFacts, Writer,
 };
 
 /// Target file, and the files that exist until it is complete.
@@ -48,22 +49,6 @@ enum CheckpointPolicy {
     None,
 }
 
-/// Policy for a partial file that was begun with other header fields, and so perhaps as another caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum HeaderPolicy {
-    AsBegun,
-    Changed,
-}
-
-/// Content of the files at the start.
-enum ExistingFiles {
-    Nothing,
-    /// Pages that a crawl can resume after.
-    Some(CrawlOrigin, Log, ResumableLog),
-    /// The whole collection, not renamed yet.
-    All(Log),
-}
-
 impl PartialFile {
     pub(super) fn of(to: &Path) -> Self {
         // The target of a symbolic link is replaced, and not the link.
@@ -85,7 +70,13 @@ impl PartialFile {
     }
 
     /// Fetches the missing records.
-    pub(super) async fn fetch(&self, crawl: Crawl, fields: HeaderPolicy, format: &OutputFormat) -> Fetched {
+    pub(super) async fn fetch(
+        &self,
+        crawl: Crawl,
+        fields: HeaderPolicy,
+        format: &OutputFormat,
+        since: &mut Option<SinceFile>,
+    ) -> Fetched {
         let mut stop = pin!(stopped());
         let (log, crawling) = match self.begin(crawl, fields, stop.as_mut()).await {
             Ok(begun) => begun,
@@ -94,6 +85,9 @@ impl PartialFile {
         let starts_again = crawling.as_ref().is_some_and(|(opened, _)| !opened.has_checkpoints());
         let notes = if starts_again { CheckpointPolicy::None } else { CheckpointPolicy::Made };
         let had = log.extent();
+        if let Some(Err(ended)) = since.as_mut().map(|since| since.add_written(&self.lines, had.bytes)) {
+            return Fetched { left: "nothing new was written".to_owned(), ended, records: 0 };
+        }
         // Before the crawl runs: one without a reader stops.
         let reader = match log.reader(had.bytes, None) {
             Ok(reader) => reader,
@@ -112,7 +106,7 @@ impl PartialFile {
         }
         let crawling = crawling.map(|(opened, writer)| tokio::spawn(opened.run(writer)));
         let ended = tokio::select! {
-            ended = self.follow(&log, reader, format, &mut progress) => ended,
+            ended = self.follow(&log, reader, format, &mut progress, since) => ended,
             () = stop => FetchEnd::Interrupted,
         };
         progress.clear();
@@ -129,7 +123,7 @@ impl PartialFile {
         fields: HeaderPolicy,
         stop: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<(Log, Option<(Opened, Writer)>), FetchEnd> {
-        match self.find(&crawl, fields)? {
+        match ExistingFiles::find(&self.lines, &self.journal, &crawl, fields)? {
             ExistingFiles::All(log) => Ok((log, None)),
             ExistingFiles::Some(begun, log, ResumableLog { writer, notes, last, records, lines }) => {
                 eprintln!("resumes after {} in {}", counted(records), self.lines.display());
@@ -144,53 +138,6 @@ impl PartialFile {
                     self.create(key, &CrawlOrigin { key_version: KEY_VERSION, fields, crawl: opened.saved() }, &opened);
                 let (writer, log) = created.map_err(|error| FetchEnd::Unwritable(self.named(&error)))?;
                 Ok((log, Some((opened, writer))))
-            }
-        }
-    }
-
-    fn find(&self, crawl: &Crawl, fields: HeaderPolicy) -> Result<ExistingFiles, FetchEnd> {
-        let recovered = match snapshot::recover_single_file(self.lines.clone(), self.journal.clone()) {
-            Ok(recovered) => recovered,
-            // An empty file is what a kill leaves right after the first page.
-            Err(ReopenError::Unknown) if fs::metadata(&self.lines).is_ok_and(|lines| lines.len() > 0) => {
-                return Err(FetchEnd::Foreign(self.lines.clone()));
-            }
-            Err(ReopenError::Unknown) => return Ok(ExistingFiles::Nothing),
-            Err(unusable) => return self.start_again(unusable),
-        };
-        let Ok(begun) = serde_json::from_str::<CrawlOrigin>(recovered.birth().begun.get()) else {
-            return Err(FetchEnd::Another(self.lines.clone()));
-        };
-        let Some(keys) = FileKeys::of_version(begun.key_version, crawl) else {
-            return Err(FetchEnd::NewerKey(self.lines.clone(), begun.key_version));
-        };
-        if recovered.birth().key != keys.records {
-            return Err(FetchEnd::Another(self.lines.clone()));
-        }
-        if fields == HeaderPolicy::AsBegun && begun.fields != keys.caller {
-            return Err(FetchEnd::OtherFields(self.lines.clone()));
-        }
-        // A log that was opened would write its seal while the files are created anew.
-        if !recovered.is_usable() {
-            return Ok(ExistingFiles::Nothing);
-        }
-        match recovered.open() {
-            Ok(reopened) => Ok(match reopened.unfinished {
-                Some(unfinished) => ExistingFiles::Some(begun, reopened.log, unfinished),
-                None => ExistingFiles::All(reopened.log),
-            }),
-            Err(unusable) => self.start_again(unusable),
-        }
-    }
-
-    /// Says why the files are begun again, unless they must not be.
-    fn start_again(&self, unusable: ReopenError) -> Result<ExistingFiles, FetchEnd> {
-        match unusable {
-            ReopenError::Io(error) => Err(FetchEnd::Unwritable(self.named(&error))),
-            ReopenError::Newer(_) => Err(FetchEnd::Unwritable(self.named(&io::Error::other(unusable)))),
-            ReopenError::Unknown | ReopenError::Damaged(_) => {
-                eprintln!("starts again from the first page: {}: {unusable}", self.lines.display());
-                Ok(ExistingFiles::Nothing)
             }
         }
     }
@@ -218,6 +165,7 @@ impl PartialFile {
         mut reader: Reader,
         format: &OutputFormat,
         progress: &mut ProgressLine,
+        since: &mut Option<SinceFile>,
     ) -> FetchEnd {
         let had = log.extent();
         let mut check = format.check(RecordOffset { record: had.records, byte: had.bytes });
@@ -225,6 +173,9 @@ impl PartialFile {
             match reader.next().await {
                 Ok(ReaderEvent::Bytes(bytes)) => {
                     progress.add(memchr::memchr_iter(b'\n', &bytes).count() as u64, bytes.len() as u64);
+                    if let Some(Err(ended)) = since.as_mut().map(|since| since.add(&bytes)) {
+                        return ended;
+                    }
                     if let Err(error) = check.pass(&bytes) {
                         return FetchEnd::Unencodable(error);
                     }

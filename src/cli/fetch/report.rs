@@ -28,6 +28,8 @@ pub(super) enum FetchEnd {
     Broken(Failure),
     Interrupted,
     Unwritable(io::Error),
+    /// `--since-from` keeps no value, for this reason and with this remedy.
+    NotKept(String, &'static str),
     /// A record can't be expressed in the format of the output.
     Unencodable(EncodingError),
 }
@@ -102,6 +104,10 @@ pub(super) fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
             eprintln!("error: the output can't be written: {error}\nhint: {}", error.hint);
             eprintln!("broken: after {}; {left}", counted(records));
             Exit::Output
+        }
+        FetchEnd::NotKept(what, hint) => {
+            eprintln!("error: --since-from: {what}\nhint: {hint}");
+            Exit::Usage
         }
         FetchEnd::Unwritable(error) => {
             eprintln!("error: the output can't be written: {error}");
