@@ -61,6 +61,10 @@ pub(super) fn total_headers<'a>(headers: &'a HeaderMap, url: &'a Url) -> impl It
 /// Header fields of the collection's number of records.
 pub(super) const TOTAL_HEADERS: [&str; 5] =
     ["x-total-count", "x-total", "x-wp-total", "x-pagination-total-count", "x-total-records"];
+/// Header fields of the collection's number of pages.
+pub(super) const TOTAL_PAGES_HEADERS: &[&str] =
+    &["x-total-pages", "x-wp-totalpages", "x-pagination-page-count", "x-pagination-total-pages"];
+pub(super) const PAGE_HEADERS: &[&str] = &["x-page", "x-current-page", "x-pagination-current-page"];
 /// Words of which a name of a count has at least one.
 const COUNTING: &str = "\
     total totals count hits found matches matched results records items entries elements rows documents docs objects";

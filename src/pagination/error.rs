@@ -89,8 +89,7 @@ page_errors! {
         #[error("the page is larger than {0} bytes")]
         PageTooLarge(u64) => Upstream, "ask for smaller pages (page_size), or raise caps.page";
         #[error("the page is larger than {0} bytes, and has to be held as a whole")]
-        WholePageTooLarge(u64) => Upstream,
-            "a page is held as a whole where its pagination is to be recognised, or where values behind its records say what they are: configure `pagination` and `records`, ask for smaller pages (page_size), or set caps.page";
+        WholePageTooLarge(u64) => Upstream, "a page is held as a whole where its pagination is to be recognised, or where values behind its records say what they are: configure `pagination` and `records`, ask for smaller pages (page_size), or set caps.page";
         #[error("{0} bytes of the page came, and no record ended in them")]
         GapTooLarge(u64) => Upstream, "the page does not seem to end; if it has so many bytes without a record, raise caps.gap";
         #[error("record {} is larger than {limit} bytes", .index + 1)]
@@ -98,8 +97,7 @@ page_errors! {
         #[error("the value at `{path}` is larger than {limit} bytes")]
         FieldTooLarge { path: Path, limit: u64 } => Upstream, "a configured path names a token, URL, number, flag or a few links, of 256 KiB and caps.record at most: correct it";
         #[error("no record array at {paths}; the page has {arrays}")]
-        NoRecords { paths: String, arrays: String } => Upstream,
-            "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to its place; only if a page without records leaves the array out, set records_optional = true";
+        NoRecords { paths: String, arrays: String } => Upstream, "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to its place; only if a page without records leaves the array out, set records_optional = true";
         #[error("the records are null on a page that leads on, where earlier pages had arrays")]
         NullRecords => Upstream, "records are missing there: report it to the upstream; only if null is how it writes an empty page, set records_optional = true";
         #[error("the columns have different lengths: {0}")]
@@ -149,6 +147,8 @@ page_errors! {
         #[error("`{path}` says that there is more, but nothing in the page leads on")]
         MoreWithoutNext { path: Path } => Unproven,
             "check `pagination.more`, which may mean something else; where pages have a next address or token, check `pagination.next`";
+        #[error("the page would be the end, but {0}")]
+        NotTheLast(String) => Unproven, "the upstream names a later page: its flag (more), its next address or `end` may mean something else, or pages were lost; if this number isn't that of the last page, set total = false";
         #[error("the collection is configured as one page, but {0}")]
         MoreThanOnePage(String) => Configuration, "set `pagination` to the style that the upstream uses";
         #[error("the page has nothing at {configured}, but {live}")]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::content_range::content_range;
+use super::detect::last_place::{CrawledExtent, LastPlace};
 use super::envelope_names::{CountName, WordRole, is_count, is_remaining, is_same_word, paging_objects, total_headers};
 use super::error::PageError;
 use super::path::{Path, Segment};
@@ -33,6 +34,9 @@ pub(super) struct PageEnvelope {
     /// Place and value of a number of records behind the page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     remaining: Option<(String, u64)>,
+    /// Places of the last page.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    last_places: Vec<LastPlace>,
 }
 
 /// First request of a page's walk, whose values the page may repeat: they tell nothing of its success, and count nothing.
@@ -62,7 +66,7 @@ impl PageEnvelope {
     }
 
     pub(super) fn of_head(headers: &HeaderMap, asked: &PageRequest, records: u64) -> Self {
-        let mut envelope = Self { records, ..Self::default() };
+        let mut envelope = Self { records, last_places: LastPlace::of_head(headers, asked), ..Self::default() };
         envelope.counts.extend(total_headers(headers, &asked.url).map(|(name, number)| (name.to_string(), number)));
         for (name, object) in paging_objects(headers) {
             let paging = Self::default().with_page(&object, asked);
@@ -76,6 +80,7 @@ impl PageEnvelope {
 
     /// The envelope with what the page itself says.
     pub(super) fn with_page(mut self, page: &Value, asked: &PageRequest) -> Self {
+        self.last_places.extend(LastPlace::of_page(page, asked));
         let asked = Asked::of(asked);
         self.read_page(page, Some(&asked));
         self.forget_asked(&asked);
@@ -184,25 +189,30 @@ impl PageEnvelope {
         self.words.iter().find(|(known, _)| known == path).map(|(_, value)| value)
     }
 
-    /// Checks the end of a collection, of which `records` came, against the numbers of its first page, which this is, and of its last.
+    /// Checks the end of a collection against the numbers of its first page, which this is, and of its last.
     /// Such a number can't prove an end, since its name is only likely, but it refutes one.
-    pub(super) fn check_counts(&self, last: Option<&Self>, records: u64) -> Result<(), PageError> {
+    pub(super) fn check_counts(&self, last: Option<&Self>, extent: CrawledExtent) -> Result<(), PageError> {
         if let Some((place, number)) = last.unwrap_or(self).remaining.clone().filter(|(_, number)| *number > 0) {
-            return Err(PageError::CountContradicts { place, number, records });
-        }
-        let last_counts = || last.into_iter().flat_map(|last| &last.counts);
-        // Of several numbers, as all records and the filtered ones, one that agrees is enough.
-        if self.counts.iter().chain(last_counts()).any(|(_, number)| *number == records) {
-            return Ok(());
+            return Err(PageError::CountContradicts { place, number, records: extent.records.unwrap_or(self.records) });
         }
         // Past the last page some upstreams make their numbers up.
         let is_past = last.is_some_and(Self::is_empty);
-        let still = |place: &str| last_counts().find(|(other, _)| other == place).filter(|_| !is_past);
-        let refuting = self.counts.iter().find_map(|(place, number)| {
-            let number = still(place).map_or(*number, |(_, number)| *number);
-            (number > records).then(|| PageError::CountContradicts { place: place.clone(), number, records })
-        });
-        refuting.map_or(Ok(()), Err)
+        if let Some(records) = extent.records {
+            let last_counts = || last.into_iter().flat_map(|last| &last.counts);
+            // Of several numbers, as all records and the filtered ones, one that agrees is enough.
+            if self.counts.iter().chain(last_counts()).any(|(_, number)| *number == records) {
+                return Ok(());
+            }
+            let still = |place: &str| last_counts().find(|(other, _)| other == place).filter(|_| !is_past);
+            let refuting = self.counts.iter().find_map(|(place, number)| {
+                let number = still(place).map_or(*number, |(_, number)| *number);
+                (number > records).then(|| PageError::CountContradicts { place: place.clone(), number, records })
+            });
+            refuting.map_or(Ok(()), Err)?;
+        }
+        let of_last = last.map_or(&[][..], |last| &last.last_places);
+        let refuting = LastPlace::refuting(&self.last_places, of_last, is_past, extent);
+        refuting.map_or(Ok(()), |word| Err(PageError::NotTheLast(word.shown().to_owned())))
     }
 }
 
@@ -274,6 +284,10 @@ mod tests {
         PageEnvelope::read(&HeaderMap::new(), page, &asked("limit=100"), records)
     }
 
+    fn came(records: u64) -> CrawledExtent {
+        CrawledExtent { records: Some(records), pages: None }
+    }
+
     fn asked(query: &str) -> PageRequest {
         PageRequest::get(Url::parse(&format!("http://a/v1/orders?{query}")).unwrap())
     }
@@ -298,7 +312,7 @@ mod tests {
             &by_body,
             0,
         );
-        assert_eq!((envelope.words().count(), envelope.check_counts(None, 5).is_ok()), (0, true));
+        assert_eq!((envelope.words().count(), envelope.check_counts(None, came(5)).is_ok()), (0, true));
     }
 
     #[test]
@@ -313,9 +327,9 @@ mod tests {
             json!({"number_of_results": 70, "found": 50}),
         ];
         for page in pages {
-            let refuted = envelope(&page, 10).check_counts(Some(&envelope(&page, 0)), 69);
+            let refuted = envelope(&page, 10).check_counts(Some(&envelope(&page, 0)), came(69));
             assert!(matches!(refuted, Err(PageError::CountContradicts { number: 70, records: 69, .. })), "{page}");
-            assert!(envelope(&page, 10).check_counts(Some(&envelope(&page, 0)), 70).is_ok(), "{page}");
+            assert!(envelope(&page, 10).check_counts(Some(&envelope(&page, 0)), came(70)).is_ok(), "{page}");
         }
     }
 
@@ -331,27 +345,31 @@ mod tests {
             json!({"recordsTotal": 70, "recordsFiltered": 35}),
         ];
         for page in pages {
-            assert!(envelope(&page, 35).check_counts(None, 35).is_ok(), "{page}");
+            assert!(envelope(&page, 35).check_counts(None, came(35)).is_ok(), "{page}");
         }
     }
 
     #[test]
     fn records_behind_the_last_page_refute_an_end() {
         let page = |remaining| envelope(&json!({"metadata": {"remainingItemCount": remaining}}), 10);
-        let refuted = page(90).check_counts(Some(&page(3)), 97);
+        let refuted = page(90).check_counts(Some(&page(3)), came(97));
         assert!(matches!(refuted, Err(PageError::CountContradicts { number: 3, .. })), "{refuted:?}");
-        assert!(page(90).check_counts(Some(&page(0)), 100).is_ok());
-        assert!(page(90).check_counts(Some(&envelope(&json!({"metadata": {}}), 10)), 100).is_ok());
+        assert!(page(90).check_counts(Some(&page(0)), came(100)).is_ok());
+        assert!(page(90).check_counts(Some(&envelope(&json!({"metadata": {}}), 10)), came(100)).is_ok());
         let budget = envelope(&json!({"rate_limit": {"remaining_items": 3}, "remaining": 3, "remaining_time": 3}), 10);
-        assert!(budget.check_counts(None, 10).is_ok());
+        assert!(budget.check_counts(None, came(10)).is_ok());
     }
 
     #[test]
     fn the_last_page_with_records_knows_best() {
         let (first, shrunk) = (envelope(&json!({"total": 36}), 10), envelope(&json!({"total": 35}), 5));
-        assert!(first.check_counts(Some(&shrunk), 35).is_ok() && first.check_counts(Some(&shrunk), 34).is_err());
+        assert!(
+            first.check_counts(Some(&shrunk), came(35)).is_ok() && first.check_counts(Some(&shrunk), came(34)).is_err()
+        );
         let past = envelope(&json!({"total": 0}), 0);
-        assert!(first.check_counts(Some(&past), 36).is_ok() && first.check_counts(Some(&past), 35).is_err());
+        assert!(
+            first.check_counts(Some(&past), came(36)).is_ok() && first.check_counts(Some(&past), came(35)).is_err()
+        );
     }
 
     #[test]
@@ -359,7 +377,7 @@ mod tests {
         for (name, value) in [("x-total-count", "70"), ("content-range", "items 0-9/70")] {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
             let page = PageEnvelope::read(&headers, &Value::Null, &asked(""), 10);
-            assert!(page.check_counts(None, 10).is_err() && page.check_counts(None, 70).is_ok(), "{name}");
+            assert!(page.check_counts(None, came(10)).is_err() && page.check_counts(None, came(70)).is_ok(), "{name}");
         }
     }
 }

@@ -224,6 +224,100 @@ fn a_number_beside_the_records_refutes_an_end_whatever_its_name() {
     assert!(matches!(single.end, Err(PageError::CountContradicts { .. })), "{:?}", single.end);
 }
 
+/// Paginations of every form of end, each with the last page of its list: members beside its records, and its number of records.
+fn forms_of_end() -> Vec<(&'static str, Pagination, Value, u64)> {
+    let flag = || Some(More { path: path("has_more"), while_: json!(true) });
+    let (more, none) = (json!({"has_more": true, "next": "b"}), json!({"has_more": false, "next": "b"}));
+    let ended = |style: Pagination, end: End| Pagination { end, ..style };
+    let mut one = of(Style::SINGLE);
+    one.single_page = unpage::pagination::LonePage::Accept;
+    vec![
+        ("page, more", Pagination { more: flag(), ..page() }, none.clone(), 2),
+        ("page, more, empty", Pagination { more: flag(), ..page() }, none.clone(), 0),
+        ("offset, more", Pagination { more: flag(), ..offset() }, none.clone(), 2),
+        ("offset, more, empty", Pagination { more: flag(), ..offset() }, none.clone(), 0),
+        ("cursor, more", Pagination { more: flag(), ..of(cursor()) }, none, 2),
+        ("cursor, null", of(cursor()), json!({"next": null}), 2),
+        ("cursor, null, empty", of(cursor()), json!({"next": null}), 0),
+        ("cursor, no next", of(cursor()), json!({}), 2),
+        ("cursor, empty page", ended(of(cursor()), End::EmptyPage), more, 0),
+        ("page, empty page", ended(page(), End::EmptyPage), json!({}), 0),
+        ("page, short page", ended(page(), End::ShortPage), json!({}), 1),
+        ("one page", of(Style::SINGLE), json!({}), 2),
+        ("one page, accepted", one, json!({}), 2),
+    ]
+}
+
+#[test]
+fn a_page_that_names_a_later_page_as_the_last_is_no_end() {
+    let has_flag = |pagination: &Pagination| pagination.more.is_some();
+    for (form, pagination, last, records) in forms_of_end() {
+        // Each page is requested once, or an empty one once more.
+        let is_one = matches!(pagination.style, Style::Single(_));
+        let led = json!({"has_more": true, "next": "b"});
+        let before = if has_flag(&pagination) || pagination.style.is_pointed() { led } else { json!({}) };
+        let crawled = |words: &dyn Fn(u64) -> Value| {
+            let mut asked = 0;
+            crawl(&pagination, |_| {
+                asked += 1;
+                let (ids, around) = match asked {
+                    1 if !is_one => (0..2, &before),
+                    _ => (2..2 + records, &last),
+                };
+                let number = if is_one { 1 } else { u64::min(asked, 2) };
+                Answer { status: 200, headers: vec![], body: beside(beside(json!({"data": data(ids)}), around), &words(number)) }
+            })
+        };
+        let pages = if is_one { 1 } else { 2 };
+        let lies: [&dyn Fn(u64) -> Value; 5] = [
+            &|page| json!({"page": page, "total_pages": 5}),
+            &|page| json!({"current_page": page, "last_page": 5}),
+            &|page| json!({"meta": {"page": page, "pageCount": 5}}),
+            &|page| json!({"number": page - 1, "totalPages": 5}),
+            &|_| json!({"_links": {"last": {"href": "/list?page=5"}}}),
+        ];
+        for lie in lies {
+            let end = crawled(lie).end;
+            assert!(end.is_err(), "{form}: {}: {end:?}", lie(2));
+        }
+        let truths: [&dyn Fn(u64) -> Value; 3] = [
+            &|page| json!({"page": page, "total_pages": pages}),
+            &|_| json!({"_links": {"last": {"href": format!("/list?page={pages}")}}}),
+            &|_| json!({"pages": 120}),
+        ];
+        for truth in truths {
+            let end = crawled(truth).end;
+            assert!(end.is_ok(), "{form}: {}: {end:?}", truth(2));
+        }
+    }
+}
+
+#[test]
+fn a_status_past_the_last_page_is_no_end_before_the_page_that_the_first_one_names() {
+    let pagination = Pagination { end: End::from(StatusCode::NOT_FOUND), ..page() };
+    let ended = |pages: u64| {
+        let mut asked = 0;
+        crawl(&pagination, |_| {
+            asked += 1;
+            let status = if asked < 3 { 200 } else { 404 };
+            Answer { status, headers: vec![("x-total-pages", pages.to_string())], body: json!({"data": data(2 * asked..2 * asked + 2)}) }
+        })
+        .end
+    };
+    assert!(matches!(ended(5), Err(PageError::NotTheLast(_))));
+    assert_eq!(ended(2).unwrap(), Proof::Status(StatusCode::NOT_FOUND));
+}
+
+#[test]
+fn a_crawl_from_the_middle_is_held_to_the_number_of_its_own_last_page() {
+    let pagination = Pagination { more: Some(More { path: path("has_more"), while_: json!(true) }), ..page() };
+    for (own, is_end) in [(3, false), (5, true)] {
+        let body = json!({"data": data(0..2), "has_more": false, "page": own, "total_pages": 5});
+        let crawled = crawl_at("/list?page=3", &pagination, answers(vec![body]));
+        assert_eq!(crawled.end.is_ok(), is_end, "{own}: {:?}", crawled.end);
+    }
+}
+
 #[test]
 fn no_content_past_the_last_page_is_an_end_where_it_is_configured() {
     let pages = |pagination: &Pagination, next: Option<&str>| {

@@ -3,9 +3,9 @@
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
-use super::page_members::{self, OuterField, digits};
+use super::page_members::{self, OuterField, digits, query_of};
 use super::{Candidate, member_names};
-use crate::pagination::envelope_names::TOTAL_HEADERS;
+use crate::pagination::envelope_names::{PAGE_HEADERS, TOTAL_HEADERS, TOTAL_PAGES_HEADERS};
 use crate::pagination::link_header_parser::Link;
 use crate::pagination::path::Segment;
 use crate::pagination::request::RequestBody;
@@ -13,11 +13,6 @@ use crate::pagination::request_params::RequestParam;
 use crate::pagination::{
     ErrorCondition, More, PageRequest, Pagination, Param, Path, Records, RecordsShape, Source, Style,
 };
-
-/// Header fields of the collection's number of pages.
-const TOTAL_PAGES_HEADERS: &[&str] =
-    &["x-total-pages", "x-wp-totalpages", "x-pagination-page-count", "x-pagination-total-pages"];
-const PAGE_HEADERS: &[&str] = &["x-page", "x-current-page", "x-pagination-current-page"];
 
 pub(super) struct FirstPage<'a> {
     pub(super) request: &'a PageRequest,
@@ -254,12 +249,4 @@ fn is_size_field(name: &str) -> bool {
             member_names::plain(name).as_str(),
             "count" | "size" | "rows" | "length" | "first" | "top" | "take"
         )
-}
-
-/// The query parameters of a text, if it is a URL.
-pub(super) fn query_of(text: &str) -> Vec<(String, String)> {
-    let query = text.split_once('?').map(|(_, query)| query.split('#').next().unwrap_or_default());
-    let is_url = text.starts_with("http") || text.starts_with('/') || text.starts_with('?');
-    let query = query.filter(|_| is_url).unwrap_or_default();
-    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }

@@ -33,6 +33,15 @@ pub(super) struct PointerName {
     pub(super) trust: NameTrust,
 }
 
+/// Use of a parameter in the address of a numbered page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageParam {
+    Page,
+    /// Number of records before the page.
+    Offset,
+    Size,
+}
+
 // Lists of names without case and punctuation, separated by spaces.
 const URLS: &str = "url uri link href";
 /// Words that may follow "next" in a pointer's name; a longer word precedes its own beginning.
@@ -183,6 +192,13 @@ pub(super) fn is_count(name: &str) -> bool {
 
 pub(super) fn is_total_pages(name: &str) -> bool {
     is_in(TOTAL_PAGES, &plain(name))
+}
+
+/// Usual use of a parameter of this name.
+pub fn page_param(name: &str) -> Option<PageParam> {
+    let uses =
+        [(is_page(name), PageParam::Page), (is_offset(name), PageParam::Offset), (is_size(name), PageParam::Size)];
+    uses.into_iter().find(|(is_name, _)| *is_name).map(|(_, param)| param)
 }
 
 /// Value of a has-more flag while more pages follow.

@@ -5,6 +5,7 @@
 
 mod first_page;
 mod keyed_by_id;
+pub(in crate::pagination) mod last_place;
 mod last_record;
 mod member_names;
 mod next_pointer;
@@ -25,8 +26,11 @@ use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 use url::Url;
 
-use self::first_page::{AmbiguousCounts, FirstPage, RecordsPlace, query_of};
+use self::first_page::{AmbiguousCounts, FirstPage, RecordsPlace};
+use self::last_place::LastPlace;
+pub use self::member_names::{PageParam, page_param};
 use self::next_pointer::{Pointer, PointerValue, is_same_url};
+use self::page_members::query_of;
 pub use self::page_outline::{Sketch, outline};
 pub(in crate::pagination) use self::path_number::{PathNumber, segments};
 pub(crate) use self::record_array::elements;
@@ -158,32 +162,11 @@ pub fn live_beside(url: &Url, headers: &HeaderMap, page: &Value, ended: &[&Sourc
     }
 }
 
-/// Sign that pages follow the one from `url`, the last of `walked`, by its own number and that of the last page, as a phrase. Numbers may be
-/// counted from 0, and a page that always says 1 is refuted by the pages that came.
+/// Sign that pages follow the one from `url`, the last of `walked`, by a number of pages or a link to the last one, as a phrase.
 pub fn later_page(url: &Url, headers: &HeaderMap, page: &Value, walked: u64) -> Option<String> {
-    let links = links(headers).unwrap_or_default();
     let request = PageRequest::get(url.clone());
-    let records = records_path(&request, page).unwrap_or_default();
-    let answer = FirstPage::of(&request, headers, &links, page, records.into());
-    if links.iter().any(|link| link.has_rel("last") && !link.has_rel("first") && is_later(&answer, link, walked)) {
-        return Some("a Link header with rel=last leads to a later page".to_owned());
-    }
-    let (own, pages) = answer.page_number().zip(answer.total_pages())?;
-    let is_later = own.value + 1 < pages.value && walked < pages.value;
-    is_later.then(|| format!("`{}` is {} of {}", own.shown, own.value, pages.value))
-}
-
-/// Returns true if a link to the last page has a later number than the request.
-fn is_later(answer: &FirstPage<'_>, last: &Link<'_>, walked: u64) -> bool {
-    query_of(&last.target).iter().any(|(name, value)| {
-        let own = answer.asked.iter().find(|asked| asked.name == *name);
-        let own = own.and_then(|asked| page_members::digits(&asked.value));
-        page_members::digits(value).is_some_and(|last| match page_param(name) {
-            Some(PageParam::Page) => walked < last && own.is_none_or(|own| own < last),
-            Some(PageParam::Offset) => own.unwrap_or(0) + answer.count < last,
-            Some(PageParam::Size) | None => false,
-        })
-    })
+    let words = LastPlace::of_head(headers, &request).into_iter().chain(LastPlace::of_page(page, &request));
+    words.into_iter().find(|word| word.is_later(&request, walked)).map(|word| word.shown().to_owned())
 }
 
 /// As [`live_pointer`], in the JSON of a header field.
@@ -322,25 +305,6 @@ fn seen_links(links: &[Link<'_>]) -> String {
         [] => "no Link header".to_owned(),
         _ => format!("a Link header with rel={}", rels.join(", ")),
     }
-}
-
-/// Use of a parameter in the address of a numbered page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageParam {
-    Page,
-    /// Number of records before the page.
-    Offset,
-    Size,
-}
-
-/// Usual use of a parameter of this name.
-pub fn page_param(name: &str) -> Option<PageParam> {
-    let uses = [
-        (member_names::is_page(name), PageParam::Page),
-        (member_names::is_offset(name), PageParam::Offset),
-        (member_names::is_size(name), PageParam::Size),
-    ];
-    uses.into_iter().find(|(is_name, _)| *is_name).map(|(_, param)| param)
 }
 
 /// Returns true for a name that is also usual for a time, an id or a setting.

@@ -86,3 +86,11 @@ pub(super) fn fields<'a>(page: &'a Value, records: Option<&Path>) -> Vec<OuterFi
     }
     found
 }
+
+/// The query parameters of a text, if it is a URL.
+pub(super) fn query_of(text: &str) -> Vec<(String, String)> {
+    let query = text.split_once('?').map(|(_, query)| query.split('#').next().unwrap_or_default());
+    let is_url = text.starts_with("http") || text.starts_with('/') || text.starts_with('?');
+    let query = query.filter(|_| is_url).unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}

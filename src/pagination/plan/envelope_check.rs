@@ -1,5 +1,6 @@
 //! Check of an end against the envelopes of the first and the last page of a walk.
 
+use crate::pagination::detect::last_place::CrawledExtent;
 use crate::pagination::detect::{self, Sketch};
 use crate::pagination::end_settings::UnnamedCounts;
 use crate::pagination::error::PageError;
@@ -77,22 +78,23 @@ impl EnvelopeCheck {
         checked
     }
 
-    /// Checks the number of records that came against numbers beside them, where no total is configured.
+    /// Checks what came against numbers beside the records, where no total is configured.
     pub(super) fn check_counts(
         &mut self,
         pagination: &Pagination,
         asked: &PageRequest,
-        records: u64,
+        extent: CrawledExtent,
     ) -> Result<(), PageError> {
-        let is_counted = pagination.has_total() || pagination.partition.is_some();
-        let is_ignored = pagination.unnamed_counts == UnnamedCounts::Ignored;
         // A client may begin at a page that links to the next one.
-        if is_counted || is_ignored || detect::names_a_place(asked) {
+        let is_midway = extent.records.is_none() || detect::names_a_place(asked);
+        let is_counted = pagination.has_total() && !is_midway || pagination.partition.is_some();
+        if is_counted || pagination.unnamed_counts == UnnamedCounts::Ignored {
             return Ok(());
         }
+        let extent = if is_midway { CrawledExtent { records: None, pages: None } } else { extent };
         self.read_first(asked);
         match &self.first {
-            Some(FirstPage::Read(first)) => first.check_counts(self.last.as_ref(), records),
+            Some(FirstPage::Read(first)) => first.check_counts(self.last.as_ref(), extent),
             Some(FirstPage::Unread { .. }) | None => Ok(()),
         }
     }

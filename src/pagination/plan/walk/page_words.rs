@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::header::RETRY_AFTER;
 
 use super::Walk;
+use crate::pagination::detect::last_place::CrawledExtent;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::page_envelope::is_hollow;
@@ -91,5 +92,21 @@ impl PageWords<'_> {
         let asked = self.0.addresses.origin();
         let page = ArrivedPage { head, page, records: self.0.release.page().records(), asked };
         self.0.envelopes.check_words(&self.0.pagination, page, is_first)
+    }
+
+    /// Checks what came against numbers beside the records.
+    pub(super) fn check_counts(&mut self) -> Result<(), PageError> {
+        let Walk { addresses, page_size, overlap, progress, pagination, envelopes, .. } = &mut *self.0;
+        // An unnamed number of the first page counts a list that has moved since.
+        if overlap.drift().is_some_and(|drift| drift.shifts > 0) {
+            return Ok(());
+        }
+        let is_whole = !addresses.is_midway();
+        let counts_pages = is_whole && !page_size.is_resized() && !overlap.is_active();
+        let extent = CrawledExtent {
+            records: is_whole.then(|| overlap.reach().unwrap_or_else(|| progress.records())),
+            pages: counts_pages.then(|| progress.pages()),
+        };
+        envelopes.check_counts(pagination, addresses.origin(), extent)
     }
 }

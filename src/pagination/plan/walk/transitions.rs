@@ -179,12 +179,7 @@ impl Walk {
             return Ok(());
         }
         self.end_rules().check()?;
-        // An unnamed number of the first page counts a list that has moved since.
-        if !self.addresses.is_midway() && self.overlap.drift().is_none_or(|drift| drift.shifts == 0) {
-            let records = self.overlap.reach().unwrap_or_else(|| self.progress.records());
-            let asked = self.addresses.origin();
-            self.envelopes.check_counts(&self.pagination, asked, records)?;
-        }
+        PageWords(self).check_counts()?;
         if self.trail.read_again(proof)? {
             return KeysetWalk(self).ask_behind();
         }
