@@ -17,7 +17,7 @@ use super::routing::Routing;
 use super::{Gateway, Shared, refresh};
 use crate::config::{Collection, Config};
 use crate::crawl::Crawls;
-use crate::response::{Body, BoxError, CodedStreams};
+use crate::response::{Body, BoxError, CodedStreams, TableIndexes};
 use crate::snapshot::{Registry, Store, StoreError};
 use crate::upstream::{ConnectorError, Governors, Transport};
 
@@ -157,6 +157,11 @@ impl Gateway {
     #[doc(hidden)]
     pub fn coded_streams(&self) -> &CodedStreams {
         &self.shared.coded_streams
+    }
+
+    #[doc(hidden)]
+    pub fn tables(&self) -> &TableIndexes {
+        &self.shared.tables
     }
 
     #[doc(hidden)]

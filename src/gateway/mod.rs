@@ -226,6 +226,7 @@ impl Gateway {
             is_named: lookup.is_named(&request, snapshot.id()),
             applied: applied.as_ref(),
             scope: request.collection.sharing.scope,
+            tables,
         };
         let response = respond(&response, Resume::Refuse).await;
         match coding {

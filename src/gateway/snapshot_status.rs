@@ -6,12 +6,18 @@ use http::{HeaderValue, Method, Response, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::response::{Body, StreamResponse, empty, full};
+use crate::response::{Body, StreamResponse, TableIndex, empty, full};
 use crate::snapshot::{LogExtent, Snapshot, SnapshotState};
 use crate::upstream_usage::UsageCounts;
 
 pub(super) fn answer(asked: &StreamResponse<'_>) -> Response<Body> {
-    let text = format!("{:#}\n", status(asked.snapshot, &asked.pinned_url(), SystemTime::now()));
+    let mut status = status(asked.snapshot, &asked.pinned_url(), SystemTime::now());
+    let tables: Vec<_> =
+        asked.tables.of_snapshot(asked.snapshot.id()).iter().filter_map(|table| table_of(table)).collect();
+    if !tables.is_empty() {
+        status["tables"] = tables.into();
+    }
+    let text = format!("{status:#}\n");
     let length = HeaderValue::from(text.len());
     let mut response = Response::new(if asked.options.method == Method::HEAD { empty() } else { full(text) });
     let headers = response.headers_mut();
@@ -68,6 +74,18 @@ fn status(snapshot: &Snapshot, pinned: &str, now: SystemTime) -> Value {
         SnapshotState::Stopped => status["state"] = "stopped".into(),
     }
     status
+}
+
+/// Returns the use of a table's columns; none until it was encoded to its end, or where the user names no columns.
+fn table_of(table: &TableIndex) -> Option<Value> {
+    let of = table.column_use()?;
+    Some(json!({
+        "format": table.format().name(),
+        "columns": table.columns().map(|columns| &columns[..]),
+        "records": of.records,
+        "beyond_columns": of.beyond_columns,
+        "absent": of.absent,
+    }))
 }
 
 /// Estimates the seconds until the end, at the average rate so far.

@@ -103,7 +103,7 @@ impl http_body::Body for StreamBody {
                     Ok(end @ (ReaderEvent::Complete(_) | ReaderEvent::Stop)) => {
                         this.state = this.ended(&end);
                         if let (ReaderEvent::Complete(verdict), BodyLength::Open) = (&end, this.left)
-                            && let Some(last) = this.ending.complete(verdict)
+                            && let Some(last) = this.ending.complete(verdict, this.reader.column_use())
                         {
                             return Poll::Ready(Some(Ok(last)));
                         }

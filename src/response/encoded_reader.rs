@@ -9,7 +9,7 @@ use http::StatusCode;
 
 use super::table_index::{SPACING, TableIndex};
 use crate::error::{Failure, Fault};
-use crate::format::{Encoder, EncodingError};
+use crate::format::{ColumnUse, Encoder, EncodingError};
 use crate::pagination::verdict::Verdict;
 use crate::snapshot::{Reader, ReaderEvent};
 
@@ -63,6 +63,11 @@ impl EncodedReader {
     /// Notes rows and the length of a table on the way.
     pub(super) fn noting(self, index: Arc<TableIndex>) -> Self {
         Self { index: Some(index), ..self }
+    }
+
+    /// Returns the use of a table's columns by all records, once it is known.
+    pub(super) fn column_use(&self) -> Option<&ColumnUse> {
+        self.index.as_ref().and_then(|index| index.column_use())
     }
 
     /// Reads the next bytes. [`ReaderEvent::Complete`] comes only after the log was sealed as complete, and after the last byte of the format.
@@ -133,7 +138,8 @@ impl EncodedReader {
                 if let (Some(index), Some(Ok(verdict))) = (&self.index, &end) {
                     // An encoder that began at a later row has not seen all records.
                     let column_use = self.encoder.column_use().filter(|all| all.records == verdict.records);
-                    index.set_length(self.position + self.encoded.len() as u64, column_use.as_ref());
+                    column_use.iter().for_each(|column_use| index.set_column_use(column_use));
+                    index.set_length(self.position + self.encoded.len() as u64);
                 }
                 end
             }

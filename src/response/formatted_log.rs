@@ -9,7 +9,7 @@ use memchr::memchr;
 use super::encoded_reader::{EncodedReader, FormatExtent, unencodable};
 use super::table_index::TableIndex;
 use crate::error::Failure;
-use crate::format::{FieldNames, Format, Layout, RecordOffset};
+use crate::format::{ColumnUse, FieldNames, Format, Layout, RecordOffset};
 use crate::snapshot::{DerivedBytes, DerivedReader, Evicted, Log, LogExtent, Reader, ReaderEvent, Seal};
 
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +164,14 @@ impl FormattedLog<'_> {
 }
 
 impl RecordSource {
+    /// Returns the use of a table's columns by all records, once it is known.
+    pub(super) fn column_use(&self) -> Option<&ColumnUse> {
+        match self {
+            Self::Encoded(reader) => reader.column_use(),
+            Self::Log(_) | Self::Derived(_) => None,
+        }
+    }
+
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<ReaderEvent, Arc<Failure>>> {
         match self {
             Self::Log(reader) => reader.poll_next(context),

@@ -10,6 +10,7 @@ use super::cache_status::CacheStatus;
 use super::representation::Representation;
 use super::snapshot_url::{relative, status_url};
 use super::stream_ending::{REPR_DIGEST, StreamEnding};
+use super::table_index::TableIndexes;
 use super::verdict_field::{self, UNPAGE_VERDICT};
 use crate::config::Scope;
 use crate::request::{ParamNames, StreamOptions, WantDigest};
@@ -31,6 +32,8 @@ pub struct StreamResponse<'a> {
     pub applied: Option<&'a HeaderValue>,
     /// Callers that may see the snapshot.
     pub scope: Scope,
+    /// Tables that were made of the snapshots.
+    pub tables: &'a TableIndexes,
 }
 
 impl StreamResponse<'_> {
@@ -95,7 +98,7 @@ impl StreamResponse<'_> {
         if let Some(trailer) = ending.announced() {
             fields.insert(header::TRAILER, trailer);
         } else if let SnapshotState::Complete(verdict) = self.snapshot.state() {
-            fields.insert(UNPAGE_VERDICT, verdict_field::value(&verdict));
+            fields.insert(UNPAGE_VERDICT, verdict_field::value(&verdict, self.representation.column_use()));
         }
     }
 

@@ -23,5 +23,5 @@ pub use coded_streams::CodedStreams;
 pub(crate) use compressor::{Compressor, CompressorStep};
 pub use head::{StreamResponse, redirect};
 pub use representation::{Representation, vary};
-pub use table_index::TableIndexes;
+pub use table_index::{TableIndex, TableIndexes};
 pub use tower::BoxError;

@@ -17,7 +17,7 @@ use super::stream_ending::StreamEnding;
 use super::table_index::{TableIndex, TableIndexes};
 use crate::config::ContentCoding;
 use crate::error::Failure;
-use crate::format::{ColumnNames, FieldNames, Format};
+use crate::format::{ColumnNames, ColumnUse, FieldNames, Format};
 use crate::id::SnapshotId;
 use crate::request::{EndMark, EndWait, EntityTag, MediaType, ParamNames, Range, StreamOptions, Trailers, WantDigest};
 use crate::snapshot::{DerivedBytes, Log, Reader, RunningDigest, Snapshot};
@@ -69,8 +69,13 @@ impl Representation {
     #[must_use]
     pub fn indexed(self, snapshot: SnapshotId, tables: &TableIndexes) -> Self {
         let format = self.media_type.format();
-        let index = (format.has_columns() && format.passes() == 1).then(|| tables.of(self.entity_tag(snapshot)));
-        Self { index, ..self }
+        let index = || tables.of(self.entity_tag(snapshot), format, self.columns.as_ref());
+        Self { index: format.has_columns().then(index), ..self }
+    }
+
+    /// Returns the use of a table's columns by all records, once it is known.
+    pub(super) fn column_use(&self) -> Option<&ColumnUse> {
+        self.index.as_ref().and_then(|index| index.column_use())
     }
 
     /// Encodes a complete table to its end where its length is not known yet: processor time alone, which a client that waits for the length
@@ -96,7 +101,8 @@ impl Representation {
             format: self.media_type.format(),
             columns: self.columns.as_deref(),
             fields: self.fields.as_ref(),
-            index: self.index.as_ref(),
+            // A derived file has its own length and ranges.
+            index: self.index.as_ref().filter(|_| self.media_type.format().passes() == 1),
             derived: self.derived.as_deref(),
         }
     }
@@ -112,6 +118,9 @@ impl Representation {
             return Ok(self.clone());
         }
         let derived = snapshot.derived(format, self.columns.as_ref()).await?;
+        if let Some((index, column_use)) = self.index.as_ref().zip(derived.column_use()) {
+            index.set_column_use(column_use);
+        }
         Ok(Self { derived: Some(Arc::new(derived)), ..self.clone() })
     }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::verdict_field::{self, UNPAGE_VERDICT};
 use crate::error::Failure;
+use crate::format::ColumnUse;
 use crate::pagination::verdict::Verdict;
 use crate::snapshot::RunningDigest;
 
@@ -59,11 +60,11 @@ impl StreamEnding {
         }
     }
 
-    pub(super) fn complete(&mut self, verdict: &Verdict) -> Option<Frame<Bytes>> {
+    pub(super) fn complete(&mut self, verdict: &Verdict, column_use: Option<&ColumnUse>) -> Option<Frame<Bytes>> {
         match std::mem::replace(self, Self::Plain) {
             Self::Plain => None,
             Self::Trailers(digest) => {
-                let mut fields = HeaderMap::from_iter([(UNPAGE_VERDICT, verdict_field::value(verdict))]);
+                let mut fields = HeaderMap::from_iter([(UNPAGE_VERDICT, verdict_field::value(verdict, column_use))]);
                 if let Some(digest) = digest {
                     let digest = digest.finish().to_string();
                     fields.insert(REPR_DIGEST, HeaderValue::try_from(digest).expect("a digest is base64"));

@@ -1,14 +1,16 @@
-//! Index of a table: rows at which its encoding can begin, and its length, noted whenever the table is encoded.
+//! Index of a table: rows at which its encoding can begin, its length, and the use of its columns, noted whenever the table is encoded.
 //!
 //! The offsets of a table follow from those of the log by encoding alone. The index belongs to the bytes of one snapshot in one
 //! representation, which never change, and lives in memory: without it, a range is encoded from the first record on.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::format::{ColumnUse, TableStart};
+use crate::format::{ColumnNames, ColumnUse, Format, TableStart};
+use crate::id::SnapshotId;
 use crate::request::EntityTag;
 
 /// Minimum distance of two rows in bytes of the log.
@@ -24,32 +26,60 @@ const MAX_COLUMN_BYTES: usize = 64 * 1024;
 const MAX_TABLES: usize = 64;
 
 #[derive(Debug)]
-pub(super) struct TableIndex {
+pub struct TableIndex {
     tag: EntityTag,
+    format: Format,
+    /// Columns that the user names.
+    columns: Option<ColumnNames>,
     /// In the order of their offsets.
     rows: Mutex<Vec<TableStart>>,
     length: OnceLock<u64>,
+    column_use: OnceLock<ColumnUse>,
+    /// Records with values outside of the columns, of all tables.
+    beyond_columns: Arc<AtomicU64>,
 }
 
-/// Indexes of the last used tables.
+/// Indexes of the last used tables; clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct TableIndexes(Arc<Mutex<VecDeque<Arc<TableIndex>>>>);
+pub struct TableIndexes {
+    tables: Arc<Mutex<VecDeque<Arc<TableIndex>>>>,
+    beyond_columns: Arc<AtomicU64>,
+}
 
 impl TableIndexes {
     /// Returns the index of the table with this tag.
-    pub(super) fn of(&self, tag: EntityTag) -> Arc<TableIndex> {
-        let mut tables = self.0.lock();
+    pub(super) fn of(&self, tag: EntityTag, format: Format, columns: Option<&ColumnNames>) -> Arc<TableIndex> {
+        let mut tables = self.tables.lock();
         let known = tables.iter().position(|table| table.tag == tag).and_then(|place| tables.remove(place));
-        let table = known.unwrap_or_else(|| Arc::new(TableIndex::new(tag)));
+        let table = known.unwrap_or_else(|| {
+            let (columns, beyond_columns) = (columns.cloned(), Arc::clone(&self.beyond_columns));
+            let (rows, length, column_use) = Default::default();
+            Arc::new(TableIndex { tag, format, columns, rows, length, column_use, beyond_columns })
+        });
         tables.push_front(Arc::clone(&table));
         tables.truncate(MAX_TABLES);
         table
     }
+
+    /// Returns the last used tables of a snapshot.
+    pub fn of_snapshot(&self, snapshot: SnapshotId) -> Vec<Arc<TableIndex>> {
+        self.tables.lock().iter().filter(|table| table.tag.snapshot == snapshot).cloned().collect()
+    }
+
+    /// Returns the number of records with values outside of their table's columns.
+    pub fn beyond_columns(&self) -> u64 {
+        self.beyond_columns.load(Ordering::Relaxed)
+    }
 }
 
 impl TableIndex {
-    pub(super) fn new(tag: EntityTag) -> Self {
-        Self { tag, rows: Mutex::default(), length: OnceLock::new() }
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Returns the columns that the user names.
+    pub fn columns(&self) -> Option<&ColumnNames> {
+        self.columns.as_ref()
     }
 
     /// Returns the last row that begins at or before this offset of the table.
@@ -92,10 +122,22 @@ impl TableIndex {
         self.length.get().copied()
     }
 
-    /// Notes the length of the whole table, and logs the use of its columns the first time.
-    pub(super) fn set_length(&self, length: u64, column_use: Option<&ColumnUse>) {
-        if self.length.set(length).is_ok() {
-            for remark in column_use.into_iter().flat_map(ColumnUse::remarks) {
+    /// Notes the length of the whole table.
+    pub(super) fn set_length(&self, length: u64) {
+        // Another reader has noted the same one.
+        let _known = self.length.set(length);
+    }
+
+    /// Returns the use of the columns by all records; none until the table was encoded to its end, or where the user names no columns.
+    pub fn column_use(&self) -> Option<&ColumnUse> {
+        self.column_use.get()
+    }
+
+    /// Notes the use of the columns by all records. The first time, it is logged and counted.
+    pub(super) fn set_column_use(&self, column_use: &ColumnUse) {
+        if self.column_use.set(column_use.clone()).is_ok() {
+            self.beyond_columns.fetch_add(column_use.beyond_columns, Ordering::Relaxed);
+            for remark in column_use.remarks() {
                 tracing::info!("table {}: {remark}", self.tag);
             }
         }

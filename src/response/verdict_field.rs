@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue};
 
+use crate::format::ColumnUse;
 use crate::pagination::verdict::{Consistency, RecordOrder, Verdict};
 
 pub(super) const UNPAGE_VERDICT: HeaderName = HeaderName::from_static("unpage-verdict");
@@ -13,7 +14,7 @@ pub(super) const UNPAGE_VERDICT: HeaderName = HeaderName::from_static("unpage-ve
 const LARGEST: u64 = 999_999_999_999_999;
 
 /// Returns the word of the consistency, with everything else as parameters: `steady;records=3;pages=1;requests=1;proof="no next address"`.
-pub(super) fn value(verdict: &Verdict) -> HeaderValue {
+pub(super) fn value(verdict: &Verdict, column_use: Option<&ColumnUse>) -> HeaderValue {
     let Verdict { records, pages, requests, proof, consistency, order, doubles, late, lists } = verdict;
     let mut item = Item(consistency.word().to_owned());
     item.counts([("records", *records), ("pages", *pages), ("requests", *requests)]);
@@ -36,6 +37,7 @@ pub(super) fn value(verdict: &Verdict) -> HeaderValue {
         None => {}
     }
     item.counts([("doubles", *doubles), ("late", *late)].into_iter().filter(|(_, count)| *count > 0));
+    item.counts(column_use.map(|of| ("beyond_columns", of.beyond_columns)));
     HeaderValue::try_from(item.0).expect("an item has visible ASCII and spaces only")
 }
 
@@ -98,7 +100,9 @@ mod tests {
             (Consistency::Upstream { by: "`if-match`".to_owned() }, format!("upstream;{counts};by=\"`if-match`\"")),
         ] {
             let verdict = Verdict { consistency, ..Verdict::in_test(3, 1) };
-            assert_eq!(value(&verdict), item);
+            assert_eq!(value(&verdict, None), item);
+            let column_use = ColumnUse { records: 3, beyond_columns: 2, absent: Vec::new() };
+            assert_eq!(value(&verdict, Some(&column_use)), item + ";beyond_columns=2");
         }
         let verdict = Verdict {
             records: u64::MAX,
@@ -107,7 +111,7 @@ mod tests {
             consistency: Consistency::Steady,
             ..Verdict::in_test(0, 1)
         };
-        let value = value(&verdict);
+        let value = value(&verdict, None);
         let value = value.to_str().unwrap();
         assert!(
             value.starts_with("steady;records=999999999999999;") && value.ends_with(";doubles=1;late=2"),

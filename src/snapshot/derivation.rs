@@ -109,6 +109,11 @@ impl DerivedBytes {
         self.file.length()
     }
 
+    /// Returns the use of columns that the user names by all records.
+    pub fn column_use(&self) -> Option<&ColumnUse> {
+        self.file.column_use.as_ref()
+    }
+
     /// Creates a reader that starts at the byte `at` and stops before the byte `end`, or behind the last one.
     pub fn reader(&self, at: u64, end: Option<u64>) -> Result<DerivedReader, Evicted> {
         let reader = self.log.reader(self.log.extent().bytes, None)?;
@@ -200,9 +205,7 @@ impl Conversion {
         self.pass(&mut encoder, &mut out, &mut file).await?;
         encoder.finish(&mut out).map_err(unencodable)?;
         self.append(&mut out, &mut file)?;
-        for remark in encoder.column_use().iter().flat_map(ColumnUse::remarks) {
-            tracing::info!("a snapshot as {}: {remark}", self.format.name());
-        }
+        file.column_use = encoder.column_use();
         Ok(file)
     }
 

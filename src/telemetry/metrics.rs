@@ -45,6 +45,9 @@ impl Collector for Metrics {
         server_metrics::encode(&mut encoder, server, gateway)?;
         let help = "Streams in a content coding that are open, of at most `coded_streams`.";
         family(&mut encoder, Gauge, "unpage_coded_streams", help, [([], gateway.coded_streams().open() as u64)])?;
+        let help = "Records with values outside of a table's named columns, of each table that was encoded to its end.";
+        let beyond_columns = gateway.tables().beyond_columns();
+        family(&mut encoder, Counter, "unpage_records_beyond_columns_total", help, [([], beyond_columns)])?;
         if let Some(reloads) = reloads {
             reloads.encode(&mut encoder)?;
         }

@@ -139,6 +139,8 @@ async fn parquet_has_its_length_and_every_range() {
     let whole = kept.get(Version::Http1, &url, &[]).await;
     assert!(whole.broken.is_none() && rows(&whole.body) == Some(9_001));
     let length = whole.body.len();
+    let named = kept.get(Version::Http1, &format!("{url}&_columns=id"), &[]).await;
+    assert!(named.header("unpage-verdict").unwrap().ends_with(";beyond_columns=9001"), "{named:?}");
     for version in BOTH {
         let received = kept.get(version, &url, &[("accept-encoding", "gzip")]).await;
         assert!(received.broken.is_none() && received.body == whole.body);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{Method, header};
+use serde_json::{Value, json};
 use unpage::error::{Failure, Fault};
 use unpage::snapshot::Seal;
 
@@ -261,6 +262,37 @@ async fn a_format_is_asked_for_by_name_and_an_array_never_by_accept() {
     *head.method_mut() = Method::HEAD;
     let received = client::receive(Version::Http1, proxy.address, head).await;
     assert_eq!((received.header("content-type"), received.body.len()), (Some("application/json"), 0));
+}
+
+#[tokio::test]
+async fn records_beyond_named_columns_are_told_in_the_verdict_the_status_and_the_metrics() {
+    let records = "[{\"id\":1,\"x\":1},{\"id\":2},{\"id\":3,\"x\":null}]";
+    let upstream = Upstream::scripted(0, move |_, _| Reply::json(records)).await;
+    let lines = collection(&upstream.url(), "records = \"$\"\npagination = \"none\"");
+    let mut process = Process::serve(&format!("admin = \"127.0.0.1:0\"\n{lines}")).await;
+    let admin = process.admin().await;
+    let get = |target: &str| {
+        let mut request = client::get(target, "*/*");
+        request.headers_mut().insert("te", "trailers".parse().unwrap());
+        request.headers_mut().insert("connection", "te".parse().unwrap());
+        client::receive(Version::Http1, process.address, request)
+    };
+    let table = get("/x?_format=csv&_columns=id,nmae").await;
+    assert_eq!(table.whole(), "\"id\",nmae\r\n\"1\",\r\n\"2\",\r\n\"3\",\r\n");
+    let pinned = table.header("content-location").unwrap().to_owned();
+    let told = table.trailers["unpage-verdict"].to_str().unwrap();
+    assert!(told.starts_with("snapshot;records=3;") && told.ends_with(";beyond_columns=2"), "{told}");
+    let again = get(&pinned).await;
+    assert_eq!(again.header("unpage-verdict"), Some(told));
+    let whole = get(&pinned.replace("id%2Cnmae", "id%2C_more")).await;
+    assert!(whole.trailers["unpage-verdict"].to_str().unwrap().ends_with(";beyond_columns=0"), "{whole:?}");
+    let status = get(&format!("{}&_format=status", pinned.split('&').next().unwrap())).await;
+    let status: Value = serde_json::from_slice(&status.body).unwrap();
+    let of = |columns: [&str; 2], beyond: u64, absent: &[&str]| json!({ "format": "csv", "columns": columns, "records": 3, "beyond_columns": beyond, "absent": absent });
+    assert_eq!(status["tables"], json!([of(["id", "_more"], 0, &[]), of(["id", "nmae"], 2, &["nmae"])]));
+    let metrics = client::receive(Version::Http1, admin, client::get("/metrics", "*/*")).await;
+    assert!(metrics.whole().contains("\nunpage_records_beyond_columns_total 2\n"), "{}", metrics.whole());
+    assert_eq!(upstream.asked().len(), 1);
 }
 
 #[tokio::test]

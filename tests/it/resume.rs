@@ -179,9 +179,10 @@ fn answering(
     let tables = TableIndexes::default();
     service_fn(move |request: Request<Incoming>| {
         let (snapshot, options, how) = (Arc::clone(&snapshot), options(request), how.clone());
+        let tables = tables.clone();
         let representation = Representation::new(&options).indexed(snapshot.id(), &tables);
         let answer: BoxFuture<'static, _> =
-            Box::pin(async move { Ok(respond_as(&how, &snapshot, &options, &representation).await) });
+            Box::pin(async move { Ok(respond_as(&how, &snapshot, &options, &representation, &tables).await) });
         answer
     })
 }
@@ -195,6 +196,7 @@ async fn respond_as(
     snapshot: &Snapshot,
     options: &StreamOptions,
     representation: &Representation,
+    tables: &TableIndexes,
 ) -> Response<Body> {
     let response = StreamResponse {
         snapshot,
@@ -206,6 +208,7 @@ async fn respond_as(
         is_named: options.named.is_some(),
         applied: None,
         scope: how.scope,
+        tables,
     };
     respond(&response, how.unnamed).await
 }
@@ -258,7 +261,7 @@ pub(super) fn lines(bytes: usize) -> String {
 /// Asks for the rest from this byte on, without a socket: its status, and its body when the snapshot has ended.
 async fn rest(snapshot: Arc<Snapshot>, at: usize) -> Response<Body> {
     let options = options(request(Method::GET, &pinned(&snapshot), &[("range", &format!("bytes={at}-"))]));
-    respond_as(&PLAIN, &snapshot, &options, &Representation::new(&options)).await
+    respond_as(&PLAIN, &snapshot, &options, &Representation::new(&options), &TableIndexes::default()).await
 }
 
 /// The file must hold exactly these bytes.

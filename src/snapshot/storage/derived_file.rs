@@ -19,6 +19,7 @@ use super::error::WriteError;
 use super::file_io::{self, remove, write_all};
 use super::folder::DERIVED;
 use super::open_files::NamedFile;
+use crate::format::ColumnUse;
 
 /// Number of bytes of a block, which is read at once.
 const BLOCK: usize = 64 * 1024;
@@ -33,6 +34,8 @@ pub(in crate::snapshot) struct DerivedFile {
     rest: XxHash3_64,
     /// Set by a reader that could not read the bytes that were written.
     is_damaged: AtomicBool,
+    /// Use of the columns that the user names, of a whole file.
+    pub(in crate::snapshot) column_use: Option<ColumnUse>,
 }
 
 impl DerivedFile {
@@ -42,7 +45,7 @@ impl DerivedFile {
         let file = NamedFile::new(claim.lines.path().with_file_name(name), claim.lines.open_files());
         file.create()?;
         let (budget, rest, is_damaged) = (Arc::clone(claim.budget()), XxHash3_64::new(), AtomicBool::new(false));
-        Ok(Self { file, budget, bytes: 0, checksums: Vec::new(), rest, is_damaged })
+        Ok(Self { file, budget, bytes: 0, checksums: Vec::new(), rest, is_damaged, column_use: None })
     }
 
     /// Appends bytes. Blocks.
