@@ -12,11 +12,11 @@ import requests
 from harness.client import Outcome, wget
 from harness.forms import FORMS, ids, query
 from harness.raw import END, RawServer, exchange, target
-from harness.scripted import RECORDS, Server, page, send_json
+from harness.scripted import RECORDS, Server, features, page, send_json
 
 LAST = 64
 #: Formats that show a cut between two records by their own end, also where the client does not.
-ENDED = ("json", "arrow", "parquet")
+ENDED = ("json", "geojson", "arrow", "parquet")
 PAGES = 2
 WHOLE = list(range(1, PAGES * RECORDS + 1))
 ALL = ["ndjson", *FORMS]
@@ -26,7 +26,7 @@ ALL = ["ndjson", *FORMS]
 def upstream():
     def answer(request) -> None:
         _, _, cursor = request.path.partition("cursor=page-")
-        send_json(request, page(int(cursor or 1), PAGES))
+        send_json(request, features(page(int(cursor or 1), PAGES)))
 
     server = Server(answer)
     yield server

@@ -11,9 +11,7 @@ from harness.process import until
 from harness.scripted import Server, send_json
 
 PAGES = 4
-FORMATS = {"ndjson": "_format=ndjson", "geojson": "_format=geojson", "geojson-seq": "_format=geojson-seq"} | {
-    form: query(form, "id,text") for form in FORMS
-}
+FORMATS = {form: query(form, "id,text") for form in ["ndjson", *FORMS]}
 
 
 class Gated:

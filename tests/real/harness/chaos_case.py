@@ -142,9 +142,9 @@ def harm_of(batch: int) -> tuple[Harm, float]:
 
 
 def record(seed: int, number: int) -> bytes:
-    """A record that says which one it is, and proves it."""
+    """A record that says which one it is, and proves it; a Feature for GeoJSON."""
     told = {"id": number, "list": seed, "pad": "x" * (number % 40)}
-    return json.dumps({**told, "crc": checksum(told)}, separators=(",", ":")).encode()
+    return json.dumps({"type": "Feature", **told, "crc": checksum(told)}, separators=(",", ":")).encode()
 
 
 def checksum(told: dict) -> int:

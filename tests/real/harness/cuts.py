@@ -6,7 +6,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
-from .scripted import Server, lines, page
+from .scripted import Server, features, lines, page
 
 
 class Cut(enum.Enum):
@@ -25,7 +25,7 @@ class Cuts:
 
     def __init__(self, pages: int):
         self.pages = pages
-        self.whole = lines(1, pages)
+        self.whole = features(lines(1, pages))
         #: Requests, by cut and by the value of `client` in the query.
         self.calls: Counter[tuple[str, str]] = Counter()
         self.lock = threading.Lock()
@@ -48,7 +48,7 @@ class Cuts:
         with self.lock:
             self.calls[name, query.get("client", [""])[0]] += 1
         number = int(query.get("cursor", ["page-1"])[0].removeprefix("page-"))
-        body = page(number, self.pages)
+        body = features(page(number, self.pages))
         status, sent = self.part(Cut(name), number, body)
         request.send_response(status)
         request.send_header("Content-Type", "application/json")

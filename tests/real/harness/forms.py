@@ -15,10 +15,16 @@ def table(body: bytes, delimiter: str = ",") -> list[dict]:
     return [dict(zip(header, row, strict=True)) for row in rows]
 
 
-#: Reader of each format. An exception is a body that is not whole.
+def sequence(body: bytes) -> list[dict]:
+    return [json.loads(text) for text in body.split(b"\x1e")[1:]]
+
+
+#: Reader of each format; those of GeoJSON take Features. An exception is a body that is not whole.
 FORMS: dict[str, Callable[[bytes], list[dict]]] = {
     "json": lambda body: json.loads(body),
-    "json-seq": lambda body: [json.loads(text) for text in body.split(b"\x1e")[1:]],
+    "json-seq": sequence,
+    "geojson": lambda body: json.loads(body)["features"],
+    "geojson-seq": sequence,
     "csv": table,
     "csv-excel": table,
     "tsv": lambda body: table(body, "\t"),

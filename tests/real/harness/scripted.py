@@ -43,6 +43,11 @@ WHOLE = lines(1, PAGES)
 BEFORE_FAILURE = lines(1, FAILING - 1)
 
 
+def features(body: bytes) -> bytes:
+    """The same lines or page, whose records are Features, too."""
+    return body.replace(b'{"id"', b'{"type":"Feature","id"')
+
+
 def page(number: int, pages: int = PAGES) -> bytes:
     """The body of one of so many pages."""
     first = (number - 1) * RECORDS
