@@ -174,7 +174,7 @@ impl Attempts {
     fn outcome(&self, error: &AttemptError) -> Option<AttemptOutcome> {
         match error {
             error if self.traits.resend == Resend::Unserved && !error.is_unserved() => None,
-            AttemptError::Refused(head, body) => {
+            AttemptError::Refused(head, body, _) => {
                 let demanded = demanded(&self.client.upstream().retry, &head.headers, body, SystemTime::now());
                 // The wait holds the member of the pool that was told it.
                 let is_of_member = head.status == StatusCode::TOO_MANY_REQUESTS && self.client.has_other_member();
@@ -196,7 +196,7 @@ impl Attempts {
     /// A refusal loses the credentials that it repeats here, where it is still whole: an excerpt may cut a secret and so
     /// hide it.
     fn given_up(&self, error: AttemptError, overload: Overload) -> PageFailure {
-        let AttemptError::Refused(mut head, body) = error else {
+        let AttemptError::Refused(mut head, body, _) = error else {
             let failure = failure_report::failed(&self.client, &error, &self.request, self.traits.place);
             let is_lost = self.traits.resend == Resend::Unserved;
             return PageFailure::Lost(
@@ -220,7 +220,10 @@ impl Attempts {
 
     fn log_retry(&self, error: &AttemptError, after: Duration) {
         let what = match error {
-            AttemptError::Refused(head, _) => format!("the upstream answered {}", head.status),
+            AttemptError::Refused(head, _, member) => {
+                let member = member.map(|member| format!(" to credentials.pool[{member}]")).unwrap_or_default();
+                format!("the upstream answered {}{member}", head.status)
+            }
             AttemptError::Transport(error) => self.redact(&self.request.url, error.to_string().as_bytes()),
             AttemptError::Page(error) => self.redact(&self.request.url, error.to_string().as_bytes()),
         };
@@ -286,7 +289,7 @@ mod tests {
 
     fn refused(status: StatusCode) -> AttemptError {
         let url = Url::parse("http://a/").unwrap();
-        AttemptError::Refused(Box::new(Head { status, headers: HeaderMap::new(), url }), Bytes::new())
+        AttemptError::Refused(Box::new(Head { status, headers: HeaderMap::new(), url }), Bytes::new(), None)
     }
 
     fn late() -> AttemptError {

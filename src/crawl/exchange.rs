@@ -31,7 +31,7 @@ pub(super) async fn exchange(
 ) -> Result<(Arc<Head>, DecodedBody), AttemptError> {
     let answered = match answer_to(client, page, no_content).await {
         // Boxed: few pages are redirected, and the futures around each have the room.
-        Err(AttemptError::Refused(head, _)) if is_followed(client, page, head.status) => {
+        Err(AttemptError::Refused(head, ..)) if is_followed(client, page, head.status) => {
             return Box::pin(redirected(client, page, no_content, place, head)).await;
         }
         answered => answered?,
@@ -60,7 +60,7 @@ async fn redirected(
         tracing::debug!("{}: redirected to {}", RedactedUrl(&from.url), RedactedUrl(&url));
         let request = PageRequest { url, ..page.clone() };
         let answered = match answer_to(client, &request, no_content).await {
-            Err(AttemptError::Refused(head, _)) if is_followed(client, page, head.status) => {
+            Err(AttemptError::Refused(head, ..)) if is_followed(client, page, head.status) => {
                 from = head;
                 continue;
             }
@@ -99,12 +99,12 @@ async fn answer_to(
     if !holds_a_page(head.status) || head.status == StatusCode::NO_CONTENT && is_not_yet {
         if is_followed(client, page, head.status) {
             // Its body is dropped: an upstream could let it drip for as long as it likes.
-            return Err(AttemptError::Refused(Box::new(head), Bytes::new()));
+            return Err(AttemptError::Refused(Box::new(head), Bytes::new(), None));
         }
         let start = start_of(&mut body, client.upstream().timeouts.idle).await;
         let wait = demanded(&client.upstream().retry, &head.headers, &start, SystemTime::now());
         permit.demanded(wait.unwrap_or_default());
-        return Err(AttemptError::Refused(Box::new(head), start));
+        return Err(AttemptError::Refused(Box::new(head), start, permit.member()));
     }
     Ok((Arc::new(head), body.with_permit(permit)))
 }

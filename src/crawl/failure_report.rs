@@ -15,8 +15,8 @@ use crate::upstream::{Client, UpstreamError};
 /// The failure of one attempt, which another one may mend. It may hold credentials that the upstream repeats.
 #[derive(Debug)]
 pub(super) enum AttemptError {
-    /// A status that brings no page, and the start of its body.
-    Refused(Box<Head>, Bytes),
+    /// A status that brings no page, the start of its body, and the member of a pool whose credentials the request had.
+    Refused(Box<Head>, Bytes, Option<usize>),
     Transport(UpstreamError),
     Page(PageError),
 }
@@ -83,7 +83,7 @@ impl RequestAuthor {
 pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageRequest, place: PagePlace) -> Failure {
     let message = |error: &UpstreamError| format!("{}: {error}", RedactedUrl(&request.url));
     match error {
-        AttemptError::Refused(head, _) => {
+        AttemptError::Refused(head, ..) => {
             let message = format!("{}: the upstream answered {}", RedactedUrl(&request.url), head.status);
             Failure { headers: kept_headers(head), ..Failure::new(Fault::Refused(head.status), message, "") }
         }
@@ -187,7 +187,7 @@ impl AttemptError {
     /// the connection broke after the request had been served.
     pub(super) fn is_unserved(&self) -> bool {
         match self {
-            Self::Refused(head, _) => head.status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Refused(head, ..) => head.status == StatusCode::TOO_MANY_REQUESTS,
             Self::Transport(
                 UpstreamError::Connect(..)
                 | UpstreamError::Name(..)
@@ -211,7 +211,7 @@ impl AttemptError {
     /// like any other page.
     pub(super) fn may_lie_behind_the_end(&self) -> bool {
         match self {
-            Self::Refused(head, _) => {
+            Self::Refused(head, ..) => {
                 !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
             }
             Self::Transport(UpstreamError::Stale(..) | UpstreamError::Token(_)) => false,

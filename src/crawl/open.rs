@@ -38,6 +38,9 @@ pub(super) struct ResumeState {
     /// The moment that the upstream is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) valid_at: Option<SystemTime>,
+    /// Member of the pool that the crawl keeps, where it does not follow from the first request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) member: Option<usize>,
     /// The moment at which windows end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) began: Option<SystemTime>,
@@ -61,7 +64,8 @@ pub(super) async fn open(mut crawl: Crawl) -> Result<(Box<Driver>, ResumeState),
             opened => opened?,
         }
     };
-    let state = state.with_recognised(&configured, &driver.pagination);
+    let mut state = state.with_recognised(&configured, &driver.pagination);
+    state.member = driver.client.unusual_member();
     Ok((driver, state))
 }
 
@@ -169,7 +173,7 @@ impl ResumeState {
 
     fn new(first: &PageRequest) -> Self {
         let first = PageRequest { headers: HeaderMap::new(), ..first.clone() };
-        Self { first_request_hash: first.identity(), recognised: None, valid_at: None, began: None }
+        Self { first_request_hash: first.identity(), recognised: None, valid_at: None, member: None, began: None }
     }
 
     /// Adds the recognised pagination, where none was configured, or the preset of the host did not fit.

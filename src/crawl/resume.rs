@@ -35,6 +35,7 @@ pub(super) async fn resume(mut crawl: Crawl, point: ResumePoint<'_>) -> Result<(
     if state.first_request_hash != ResumeState::prepare(&mut crawl)?.first_request_hash {
         return Err(unusable("the request is not the one that it was begun with"));
     }
+    crawl.client.bind(state.member);
     if let Some(recognised) = &state.recognised {
         let found = read_written(recognised);
         crawl.pagination = Arc::new(found.map_err(|_| unusable("the recognised pagination can't be read"))?);

@@ -33,7 +33,7 @@ pub(super) async fn unchanged(
     let Some((_, _, mut request)) = driver.first_request() else { return Ok(false) };
     Arc::make_mut(&mut request).headers.insert(name, value);
     match exchange(&crawl.client, &request, NoContent::Page, PagePlace::First).await {
-        Err(AttemptError::Refused(head, _)) => Ok(head.status == StatusCode::NOT_MODIFIED),
+        Err(AttemptError::Refused(head, ..)) => Ok(head.status == StatusCode::NOT_MODIFIED),
         Ok(_) => Ok(false),
         Err(error) => Err(failure_report::failed(&crawl.client, &error, &request, PagePlace::First)),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty};
 
 use super::answer_length::LengthBuffers;
@@ -19,7 +19,7 @@ use super::{forward_problem, parents, problem};
 use crate::config::RewriteLinks;
 use crate::request::ParamNames;
 use crate::response::{self, Body, BoxError};
-use crate::upstream::{Client, CodedBody, OutgoingBody, UncoveredBody, UpstreamError};
+use crate::upstream::{Client, CodedBody, OutgoingBody, RequestEffect, UncoveredBody, UpstreamError};
 
 #[derive(Debug)]
 pub(super) struct Forwarding {
@@ -79,7 +79,9 @@ impl Forwarding {
         } else {
             body
         };
-        match self.send(route, head, body, asked).await {
+        let is_read = is_held && write.is_none() && matches!(head.method, Method::GET | Method::HEAD);
+        let effect = if is_read { RequestEffect::Reads } else { RequestEffect::MayWrite };
+        match self.send(route, head, body, asked, effect).await {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 closing(version, forward_problem::bad_switch(BadSwitch("without being asked")))
             }
@@ -106,7 +108,7 @@ impl Forwarding {
         for_the_upstream(&mut head.headers);
         Handshake::ask(&mut head.headers);
         let none = Empty::new().map_err(|never| match never {}).boxed_unsync();
-        match self.send(route, head, none, asked).await {
+        match self.send(route, head, none, asked, RequestEffect::MayWrite).await {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => match handshake.complete(answer) {
                 Ok(answer) => self.passed_back(route, origin.as_ref(), answer),
                 Err(bad) => closing(version, forward_problem::bad_switch(bad)),
@@ -122,6 +124,7 @@ impl Forwarding {
         head: Parts,
         body: OutgoingBody,
         (client, credentials): (Client, ConfiguredCredentials),
+        effect: RequestEffect,
     ) -> Result<Response<CodedBody>, UpstreamError> {
         let url = route.upstream_url(&head.uri, &self.names);
         let mut request = Request::new(body);
@@ -131,7 +134,7 @@ impl Forwarding {
             request.extensions_mut().insert(*note);
         }
         request.headers_mut().append(header::VIA, via(head.version));
-        let answer = client.forward(&url, request).await?;
+        let answer = client.forward(&url, request, effect).await?;
         if credentials == ConfiguredCredentials::Withheld && is_refusal(answer.status()) {
             tracing::info!(
                 "{} {}: refused by the upstream; it had no configured credentials, since it may write, and `passthrough` doesn't name it",

@@ -19,7 +19,7 @@ mod tunnel;
 mod watched_connection;
 
 pub use body::{CodedBody, DecodedBody};
-pub use client::{Client, UncoveredBody};
+pub use client::{Client, RequestEffect, UncoveredBody};
 pub use client_certificate::certified as client_certificate;
 pub use connect::authorities;
 pub(crate) use credential::FollowedSecret;

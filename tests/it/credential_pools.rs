@@ -1,13 +1,15 @@
 //! Pools of credentials that are interchangeable: the budget of each member, and the member of a crawl whose cursors are bound to it.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::header::HeaderValue;
 
 use super::client::{self, Version};
 use super::metrics;
-use super::proxy::{Proxy, collection};
-use super::upstream::{Asked, Reply, Upstream, answer};
+use super::proxy::{Process, Proxy, collection};
+use super::upstream::{Asked, Gate, Reply, Upstream, answer};
 
 const NUMBERED: &str = "records = \"items\"\npagination = { type = \"page\", param = \"page\", end = \"empty_page\" }";
 const NEXT_URL: &str = "records = \"results\"\npagination = { type = \"next_url\", next = \"next\" }";
@@ -121,16 +123,119 @@ async fn a_page_that_one_member_is_refused_by_401_is_requested_once_with_another
 }
 
 #[tokio::test]
-async fn a_crawl_that_keeps_one_member_is_refused_with_its_name() {
+async fn a_crawl_that_is_bound_to_one_member_is_refused_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let upstream = Upstream::scripted(0, |_, _| Reply::status(401)).await;
-    let lines = format!("{}\n{NUMBERED}", pool(&folder, ", sticky = true"));
+    // No member opens the list of nobody; of any other one the first page alone is answered.
+    let upstream = Upstream::scripted(0, |asked, _| match asked.target.contains("page=1&") {
+        true if !asked.target.starts_with("/nobody") => Reply::Whole(numbered(asked)),
+        _ => Reply::status(401),
+    })
+    .await;
+    let lines = format!("{}\nwidth = 1\n{NUMBERED}", pool(&folder, ", sticky = true"));
     let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
-    let received = client::receive(Version::Http1, proxy.address, client::stream("/list")).await;
-    let at = if members(&upstream) == "a" { 0 } else { 1 };
-    let said = String::from_utf8_lossy(&received.body).into_owned();
-    assert!(said.contains(&format!("refuses the secret of credentials.pool[{at}]")), "{said}");
-    assert_eq!(upstream.asked().len(), 1);
+    for (target, is_opened) in [("/list", true), ("/nobody", false)] {
+        let received = client::receive(Version::Http1, proxy.address, client::stream(&format!("{target}?x=1"))).await;
+        let members: String = upstream.forget().iter().map(member).collect();
+        let said = String::from_utf8_lossy(&received.body).into_owned();
+        if is_opened {
+            assert!(received.broken.is_some() && ["aa", "bb"].contains(&&*members), "{members}: {said}");
+        } else {
+            let at = if members == "ba" { 0 } else { 1 };
+            assert!(said.contains(&format!("refuses the secret of credentials.pool[{at}]")), "{said}");
+            assert!(["ab", "ba"].contains(&&*members), "{members}");
+        }
+    }
+}
+
+/// A list of two pages by the upstream's own addresses, where the member that asks first is refused for as long as the flag says.
+async fn linked(gate: &Gate, is_revoked: &Arc<AtomicBool>) -> Upstream {
+    let (gate, is_revoked, revoked) = (gate.clone(), Arc::clone(is_revoked), Arc::new(OnceLock::new()));
+    Upstream::scripted(0, move |asked, _| {
+        let of = member(asked);
+        if *revoked.get_or_init(|| of) == of && is_revoked.load(Ordering::SeqCst) {
+            return Reply::status(401);
+        }
+        // A cursor is worth nothing with the other member's credentials.
+        match asked.target.split_once("cursor=").map(|(_, cursor)| cursor.starts_with(of)) {
+            None => {
+                let next =
+                    format!("/list?cursor={of}&{}", asked.target.split_once('?').unwrap().1.replace("member", "m"));
+                Reply::json(format!("{{\"results\":[1,2],\"next\":{next:?}}}"))
+            }
+            Some(true) if asked.target.contains("held") && asked.attempt == 1 => gate.before(Reply::status(503)),
+            Some(true) => Reply::json("{\"results\":[3],\"next\":null}"),
+            Some(false) => Reply::status(400),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_crawl_whose_member_is_refused_before_its_first_page_keeps_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let is_revoked = Arc::new(AtomicBool::new(true));
+    let upstream = linked(&Gate::default(), &is_revoked).await;
+    let (mut process, _) = metrics::serve(&upstream, &format!("{}\n{NEXT_URL}", pool(&folder, ""))).await;
+    let mut all = String::new();
+    for number in 0..20 {
+        let target = client::stream(&format!("/list?number={number}"));
+        let received = client::receive(Version::Http1, process.address, target).await;
+        assert_eq!(received.whole(), "1\n2\n3\n", "{number}");
+        all.push_str(&members(&upstream));
+        upstream.forget();
+    }
+    // Held for a minute, the refused member opens no other crawl.
+    assert!(!all[1..].contains(&all[..1]), "{all}");
+    let at = if all.starts_with('a') { 0 } else { 1 };
+    process.has_said(&format!("refuses credentials.pool[{at}] with 401")).await;
+}
+
+#[tokio::test]
+async fn a_crawl_that_keeps_an_unusual_member_is_resumed_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (gate, is_revoked) = (Gate::default(), Arc::new(AtomicBool::new(true)));
+    let upstream = linked(&gate, &is_revoked).await;
+    let lines = format!("{}\n{NEXT_URL}", pool(&folder, ""));
+    let toml = format!("[snapshots]\ndir = {:?}\n{}", folder.path().join("kept"), collection(&upstream.url(), &lines));
+    let first = Process::serve(&toml).await;
+    let target = "/list?held=1";
+    let mut response = client::send(Version::Http1, first.address, client::stream(target)).await;
+    let url = response.headers()["content-location"].to_str().unwrap().to_owned();
+    assert_eq!(client::lines(response.body_mut(), 1).await, b"1\n");
+    gate.reached().await;
+    first.signal(rustix::process::Signal::KILL);
+    first.end().await;
+    gate.open();
+    is_revoked.store(false, Ordering::SeqCst);
+    let asked = members(&upstream);
+    let second = Process::serve(&toml).await;
+    let received = client::receive(Version::Http1, second.address, client::stream(&url)).await;
+    assert_eq!(received.whole(), "1\n2\n3\n");
+    let resumed = members(&upstream)[asked.len()..].to_owned();
+    assert!(!resumed.is_empty() && !resumed.contains(&asked[..1]), "{asked} {resumed}");
+}
+
+#[tokio::test]
+async fn a_request_that_only_reads_is_passed_through_with_another_member_after_a_401() {
+    let folder = tempfile::tempdir().unwrap();
+    let is_revoked = Arc::new(AtomicBool::new(true));
+    let upstream = linked(&Gate::default(), &is_revoked).await;
+    let lines = format!("{}\npassthrough = [\"DELETE /list\"]\n{NEXT_URL}", pool(&folder, ""));
+    let (mut process, _) = metrics::serve(&upstream, &lines).await;
+    let status = async |method: &str| {
+        let mut request = client::get("/list?page=1", "application/json");
+        *request.method_mut() = method.parse().unwrap();
+        client::receive(Version::Http1, process.address, request).await.head.status.as_u16()
+    };
+    // A request that may write is never sent twice.
+    assert_eq!((status("DELETE").await, members(&upstream).len()), (401, 1));
+    let refused = members(&upstream);
+    assert_eq!((status("GET").await, members(&upstream).len()), (200, 3));
+    assert_eq!((status("HEAD").await, members(&upstream).len()), (200, 4));
+    let all = members(&upstream);
+    assert!(all.starts_with(&refused.repeat(2)) && !all[2..].contains(&refused), "{all}");
+    let at = if refused == "a" { 0 } else { 1 };
+    process.has_said(&format!("refuses credentials.pool[{at}] with 401")).await;
 }
 
 #[tokio::test]
@@ -191,9 +296,10 @@ async fn metrics_name_a_member_by_its_number() {
     })
     .await;
     let lines = format!("{}\nwidth = 1\nretry = {{ base = \"1ms\" }}\n{NUMBERED}", pool(&folder, ""));
-    let (process, admin) = metrics::serve(&upstream, &lines).await;
+    let (mut process, admin) = metrics::serve(&upstream, &lines).await;
     let received = client::receive(Version::Http1, process.address, client::stream("/list")).await;
     assert_eq!(received.whole().lines().count(), 50);
+    process.has_said("the upstream answered 429 Too Many Requests to credentials.pool[0]; attempt 1 failed").await;
     let samples = metrics::samples(admin).await;
     let of = |name: &str, member: u8| {
         samples[&format!("unpage_upstream_member_{name}{{origin=\"{}\",member=\"{member}\"}}", upstream.url())]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use url::Url;
 
 use super::Client;
@@ -23,7 +23,7 @@ impl Client {
         let crawl = Arc::new((first.url.path().to_owned(), CrawlRedirects::default()));
         let mut line = match &self.line {
             Some(line) => line.of_list(),
-            None => self.line_of(first),
+            None => self.line_of(&first.method, &first.url, &first.headers),
         };
         if self.upstream.credentials.are_pooled() && self.has_one_member(pagination) {
             // The client's fields may be others when the crawl is resumed.
@@ -69,7 +69,7 @@ impl Client {
         let line = match &self.line {
             Some(line) => line,
             None => {
-                own = self.line_of(page);
+                own = self.line_of(&page.method, &page.url, &page.headers);
                 &own
             }
         };
@@ -80,6 +80,18 @@ impl Client {
     /// Returns true where another member of the pool may send at once, so that a wait that one is told holds no crawl.
     pub fn has_other_member(&self) -> bool {
         self.line.as_ref().is_some_and(CrawlLine::has_other_member)
+    }
+
+    /// Keeps the member of the pool that an interrupted crawl had, as [`Client::unusual_member`] has told it.
+    pub fn bind(&self, member: Option<usize>) {
+        if let Some(line) = &self.line {
+            line.bind(member);
+        }
+    }
+
+    /// Returns the member of the pool that the crawl keeps, where it does not follow from the crawl's address.
+    pub fn unusual_member(&self) -> Option<usize> {
+        self.line.as_ref()?.unusual_member()
     }
 
     /// Returns the member of the pool whose credentials the crawl's last refused page (401, 403) had.
@@ -103,14 +115,14 @@ impl Client {
         }
     }
 
-    fn line_of(&self, page: &PageRequest) -> CrawlLine {
+    pub(super) fn line_of(&self, method: &Method, url: &Url, headers: &HeaderMap) -> CrawlLine {
         let scope = match self.upstream.pace.budget.scope {
             BudgetScope::Upstream => String::new(),
-            BudgetScope::Method => page.method.to_string(),
-            BudgetScope::Route => format!("{} {}", page.method, page.url.path()),
+            BudgetScope::Method => method.to_string(),
+            BudgetScope::Route => format!("{method} {}", url.path()),
         };
         let members = 0..self.upstream.credentials.members.len().max(1);
-        let identity = |member| auth::identity(&self.upstream, member, &page.url, &page.headers);
+        let identity = |member| auth::identity(&self.upstream, member, url, headers);
         self.governors.line(&self.upstream, &members.map(identity).collect::<Vec<_>>(), &scope)
     }
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
@@ -19,7 +20,7 @@ use super::body::CodedBody;
 use super::coding::ACCEPTED;
 use super::credential::{CredentialSources, RequestCredentials};
 use super::error::{ConnectorError, UpstreamError, root_cause};
-use super::pacing::{CrawlLine, Governors, Permit, member_of};
+use super::pacing::{CrawlLine, Governors, Permit};
 use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of, sent_body, watched_connection};
 use crate::config::{self, HttpVersion, RetryPolicy};
@@ -40,6 +41,13 @@ pub struct Client {
     sampling: TraceSampling,
     /// Path of the crawl's first page, and its redirects.
     crawl: Arc<(String, CrawlRedirects)>,
+}
+
+/// Effect of a client's request at the upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestEffect {
+    Reads,
+    MayWrite,
 }
 
 impl Client {
@@ -105,23 +113,18 @@ impl Client {
     }
 
     /// Requests a page when that is permitted, and waits for the head of its response. A page that is refused for its credentials is requested
-    /// once more where there are others by now, and with another member of the pool where the crawl keeps to none.
+    /// once more where there are others by now, and with another member of the pool where the crawl is bound to none.
     pub async fn send_page(&self, page: &PageRequest) -> Result<(Permit, Response<CodedBody>), UpstreamError> {
         let (member, permit) = self.permit(page, None).await;
         let answered = self.send_page_as(member, permit, page).await?;
         let Some(line) = &self.line else { return Ok(answered) };
-        let Some(other) = line.after_refusal(member, answered.1.status()) else { return Ok(answered) };
+        let Some(other) = line.after_answer(member, answered.1.status()) else { return Ok(answered) };
         drop(answered);
         // Boxed: few pages are refused, and the futures around each have the room.
         Box::pin(async {
             let (_, permit) = self.permit(page, Some(other)).await;
             let answered = self.send_page_as(other, permit, page).await?;
-            let status = answered.1.status();
-            line.after_refusal(other, status);
-            // Any other refusal or failure says nothing of the first member's secret.
-            if status.is_success() || status.is_redirection() {
-                line.hold_refused(member);
-            }
+            line.after_other(member, other, answered.1.status());
             Ok(answered)
         })
         .await
@@ -187,32 +190,31 @@ impl Client {
         }
     }
 
-    /// Sends a client's request in the same way, without a body also a second time. Its body takes the client's own time, so the limit holds from the end of
-    /// the body on; until then the upstream has `timeouts.idle` to take more of it.
+    /// Sends a client's request in the same way, without a body also a second time, and with another member of the pool where it only reads. Its body takes
+    /// the client's own time, so the limit holds from the end of the body on; until then the upstream has `timeouts.idle` to take more of it.
     pub async fn forward(
         &self,
         url: &Url,
         request: Request<OutgoingBody>,
+        effect: RequestEffect,
     ) -> Result<Response<CodedBody>, UpstreamError> {
         // The next pages of a client that follows links itself stay with the member.
-        let member = match self.upstream.credentials.members.len() {
-            0 | 1 => 0,
-            members => member_of(XxHash3_64::oneshot(url.path().as_bytes()), members),
-        };
-        let credentials = self.credentials.current(member).await?;
-        if request.body().is_end_stream() {
-            let mut again = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
-            again.method_mut().clone_from(request.method());
-            again.headers_mut().clone_from(request.headers());
-            let answer = self.send(url, request, &credentials).await?;
-            let Some(renewed) = self.credentials.after(&credentials, answer.status(), url.path()).await? else {
-                return Ok(answer);
-            };
-            let answer = self.send(url, again, &renewed).await?;
-            self.credentials.answered(&renewed, answer.status(), url.path());
+        let hash = || XxHash3_64::oneshot(url.path().as_bytes());
+        let is_pooled = self.upstream.credentials.are_pooled();
+        let line = is_pooled.then(|| self.line_of(request.method(), url, request.headers()).kept_to(hash()));
+        let member = line.as_ref().map_or(0, CrawlLine::member);
+        let (head, body) = request.into_parts();
+        if body.is_end_stream() {
+            let answer = self.forward_bodiless(url, &head, member).await?;
+            let line = line.filter(|_| effect == RequestEffect::Reads);
+            let other = line.and_then(|line| Some((line.after_answer(member, answer.status())?, line)));
+            let Some((other, line)) = other else { return Ok(answer) };
+            drop(answer);
+            let answer = self.forward_bodiless(url, &head, other).await?;
+            line.after_other(member, other, answer.status());
             return Ok(answer);
         }
-        let (head, body) = request.into_parts();
+        let credentials = self.credentials.current(member).await?;
         let (body, sending) = sent_body::watched(body);
         let mut request = Request::from_parts(head, body);
         let connection = capture_connection(&mut request);
@@ -232,6 +234,25 @@ impl Client {
             answered = self.request(url, request, &credentials) => answered,
             error = waited => Err(error),
         }
+    }
+
+    /// Sends a client's request without a body, and once more where there are other credentials of this member after a refusal.
+    async fn forward_bodiless(
+        &self,
+        url: &Url,
+        head: &Parts,
+        member: usize,
+    ) -> Result<Response<CodedBody>, UpstreamError> {
+        let none = || Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = || Request::from_parts(head.clone(), none());
+        let credentials = self.credentials.current(member).await?;
+        let answer = self.send(url, request(), &credentials).await?;
+        let Some(renewed) = self.credentials.after(&credentials, answer.status(), url.path()).await? else {
+            return Ok(answer);
+        };
+        let answer = self.send(url, request(), &renewed).await?;
+        self.credentials.answered(&renewed, answer.status(), url.path());
+        Ok(answer)
     }
 
     async fn request(

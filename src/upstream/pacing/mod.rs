@@ -2,13 +2,14 @@
 
 mod crawl_line;
 mod governors;
+mod refused_hold;
 mod shared_governor;
 #[cfg(test)]
 mod tests;
 mod traffic;
 mod wait_log;
 
-pub(super) use crawl_line::{CrawlLine, member_of};
+pub(super) use crawl_line::CrawlLine;
 pub use governors::Governors;
 pub use shared_governor::Permit;
 pub use traffic::Traffic;

@@ -11,14 +11,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use super::refused_hold::RefusedHold;
 use super::traffic::Traffic;
 use super::wait_log::{WaitLog, WaitingName};
 use crate::config;
 use crate::pace::budget_headers::BudgetReport;
 use crate::pace::{CrawlId, Governor, GrantDecision, Pace, Prospect, Ticket};
-
-/// Time that a member of a pool is held when its credentials are refused.
-const REFUSED_FOR: Duration = Duration::from_mins(1);
 
 /// The governor of one upstream and credential, and the requests that wait for it.
 #[derive(Debug)]
@@ -38,6 +36,7 @@ struct GovernorState {
     governor: Governor,
     /// Number of the pool's member whose credentials these are, in the present configuration.
     member: Option<usize>,
+    refused: RefusedHold,
     waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
     used: Instant,
     backing_off: usize,
@@ -67,6 +66,7 @@ impl SharedGovernor {
         let state = GovernorState {
             governor: Governor::new(&upstream.pace, upstream.retry.cap),
             member,
+            refused: RefusedHold::default(),
             waiting: HashMap::new(),
             used: now,
             backing_off: 0,
@@ -138,15 +138,15 @@ impl SharedGovernor {
         self.pump();
     }
 
-    /// Holds the requests of a pool's member that was refused where another one was not; all that find it out at a time are told once.
+    /// Holds the requests of a pool's member that was refused where another one was not.
     pub(super) fn hold_refused(self: &Arc<Self>, member: usize) {
-        if self.prospect().wait < REFUSED_FOR / 2 {
-            tracing::warn!(
-                "{}: the upstream refuses credentials.pool[{member}] with 401, and accepts another member: the member is held for a minute; check its secret",
-                self.origin
-            );
-        }
-        self.pause(REFUSED_FOR);
+        let length = self.state.lock().refused.begin(&self.origin, member);
+        self.pause(length);
+    }
+
+    /// Returns true while a member is held because its credentials were refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.state.lock().refused.is_under_way()
     }
 
     pub(super) fn start_back_off(&self) {
@@ -258,6 +258,11 @@ impl Permit {
     pub(in crate::upstream) fn end_page(self) {
         let governor = &self.governor;
         governor.pages.observe((governor.now() - self.sent).as_secs_f64());
+    }
+
+    /// Number of the pool's member whose credentials the request has.
+    pub fn member(&self) -> Option<usize> {
+        self.governor.state.lock().member
     }
 
     /// Tells the governor of a wait that the response demands elsewhere than in its head.
