@@ -20,7 +20,7 @@ def reader(tmp_path: Path):
     one = Tutorial(tmp_path)
     # DuckDB installs its extension for HTTP by itself where there is a network; here it finds it installed.
     extensions = Path(duckdb_extension_httpfs.__file__).parent / "extensions" / f"v{duckdb.__version__}"
-    (platform,) = duckdb.sql("pragma platform").fetchone()
+    [(platform,)] = duckdb.sql("pragma platform").fetchall()
     place = tmp_path / ".duckdb" / "extensions" / f"v{duckdb.__version__}" / platform
     place.mkdir(parents=True)
     for file in extensions.iterdir():
