@@ -288,14 +288,14 @@ async fn sticky_says_otherwise() {
 }
 
 #[tokio::test]
-async fn metrics_name_a_member_by_its_number() {
+async fn metrics_and_log_lines_name_a_member_by_its_number() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::scripted(0, |asked, _| match member(asked) {
-        'b' => Reply::Whole(numbered(asked)),
+        'b' if !asked.target.starts_with("/later") => Reply::Whole(numbered(asked)),
         _ => Reply::Whole(answer(429, &[("retry-after", "3600")], "")),
     })
     .await;
-    let lines = format!("{}\nwidth = 1\nretry = {{ base = \"1ms\" }}\n{NUMBERED}", pool(&folder, ""));
+    let lines = format!("{}\nwidth = 1\nretry = {{ base = \"1ms\", cap = \"2h\" }}\n{NUMBERED}", pool(&folder, ""));
     let (mut process, admin) = metrics::serve(&upstream, &lines).await;
     let received = client::receive(Version::Http1, process.address, client::stream("/list")).await;
     assert_eq!(received.whole().lines().count(), 50);
@@ -307,4 +307,14 @@ async fn metrics_name_a_member_by_its_number() {
     assert!(of("held_seconds", 0) > 200.0 && of("held_seconds", 1) == 0.0, "{samples:?}");
     assert_eq!([of("in_flight", 0), of("in_flight", 1)], [0.0, 0.0]);
     assert!(!samples.keys().any(|series| series.contains("key-")), "{samples:?}");
+    // Where both members are held, a wait is told with the one that it is for.
+    let proxy = process.address;
+    let crawl = |target| tokio::spawn(client::send(Version::Http1, proxy, client::stream(target)));
+    let first = crawl("/later");
+    process.wait_for("to credentials.pool[1]; attempt 1 failed").await;
+    let second = crawl("/later?behind=1");
+    let said = process.wait_for(": the upstream asks for it").await;
+    assert!(said.contains(&format!("{}, credentials.pool[", upstream.url())), "{said}");
+    first.abort();
+    second.abort();
 }
