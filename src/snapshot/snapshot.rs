@@ -192,10 +192,16 @@ impl Snapshot {
         self.ended.get_or_init(SystemTime::now);
     }
 
-    /// Returns the last moment at which it was known to be what the upstream has: its end, or a later revalidation.
+    /// Returns the last moment at which it was known to be what the upstream has: its end, or a later revalidation. A moment that lies ahead of a
+    /// clock that was set back becomes now.
     pub fn fresh_at(&self) -> Option<SystemTime> {
-        let fresh_at = *self.fresh_at.lock();
-        fresh_at.or_else(|| self.ended())
+        let mut fresh_at = self.fresh_at.lock();
+        let known = fresh_at.or_else(|| self.ended())?;
+        let now = SystemTime::now();
+        if known > now {
+            *fresh_at = Some(now);
+        }
+        Some(known.min(now))
     }
 
     /// Notes a successful revalidation.

@@ -654,6 +654,29 @@ async fn a_complete_snapshot_is_found_again_after_a_start() {
 }
 
 #[tokio::test]
+async fn a_snapshot_that_is_dated_in_the_future_is_fresh_for_no_longer_than_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked, &[])).await;
+    let toml =
+        format!("[snapshots]\ndir = {:?}\nfresh_for = \"5m\"\n{}", folder.path(), collection(&upstream.url(), LINKS));
+    let first = Process::serve(&toml).await;
+    let before = client::receive(Version::Http1, first.address, with("/a", &[])).await;
+    first.signal(rustix::process::Signal::TERM);
+    assert_eq!(first.end().await.1, Some(0));
+    for name in files(folder.path()) {
+        let file = std::fs::File::options().write(true).open(folder.path().join(name)).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(2 * 86_400)).unwrap();
+    }
+    let mut again = Process::serve(&toml).await;
+    again.has_said(": 1 dated in the future, which count as written now").await;
+    let found = client::receive(Version::Http1, again.address, with("/a", &[])).await;
+    assert_eq!((found.whole(), found.header("etag")), (before.whole(), before.header("etag")));
+    let ttl: u64 = found.header("cache-status").unwrap().strip_prefix("unpage; hit; ttl=").unwrap().parse().unwrap();
+    assert!((200..=300).contains(&ttl), "{ttl}");
+    assert_eq!(crawls(&upstream), 1);
+}
+
+#[tokio::test]
 async fn a_snapshot_that_cannot_be_resumed_breaks_for_good() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::scripted(0, |asked, _| match asked.target.contains("page=2") {

@@ -124,6 +124,7 @@ impl Folder {
             found.bytes += length(&paths.journal) + length(&paths.lines);
         }
         self.log_contents(&found.stored, &discarded);
+        self.correct_future(&mut found.stored);
         Ok(found)
     }
 
@@ -137,6 +138,22 @@ impl Folder {
             self.path.display(),
             stored.len()
         );
+    }
+
+    /// Takes now for the last write of snapshots that a clock which was ahead has dated: they would be fresh until that time.
+    fn correct_future(&self, stored: &mut [StoredSnapshot]) {
+        let now = SystemTime::now();
+        let mut ahead = 0;
+        for stored in stored.iter_mut().filter(|stored| stored.modified > now) {
+            stored.modified = now;
+            ahead += 1;
+        }
+        if ahead > 0 {
+            tracing::warn!(
+                "snapshots in {}: {ahead} dated in the future, which count as written now; check this machine's clock",
+                self.path.display()
+            );
+        }
     }
 
     /// Returns the ids of all snapshots that have a file; `Some` for those with a journal.

@@ -5,6 +5,7 @@ use std::hash::Hasher;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use memchr::{memchr_iter, memrchr};
 use twox_hash::XxHash3_64;
@@ -27,7 +28,8 @@ pub(super) fn recover(claim: Arc<FileClaim>, id: Option<SnapshotId>) -> Result<R
     let (journal, lines) = (claim.journal.open()?, claim.lines.open()?);
     let epoch = claim.next_epoch();
     let (lines_metadata, journal_metadata) = (lines.metadata()?, journal.metadata()?);
-    let modified = modified(&lines_metadata, Some(&journal_metadata));
+    // A clock that was ahead may have dated them.
+    let modified = modified(&lines_metadata, Some(&journal_metadata)).min(SystemTime::now());
     let mut text = Vec::new();
     each_piece(&journal, 0, journal_metadata.len(), |piece| text.extend_from_slice(piece))?;
     let mut read = Journal::read(&text).map_err(|error| match error {
