@@ -57,6 +57,7 @@
 // - `field_class`: header fields that count, that identify, and that don't matter; pure
 // - `format`: formats of record streams and their hold-back; pure
 // - `id`: snapshot ids and cache keys
+// - `trace`: contexts of traces, and spans
 // - `upstream_usage`: requests, retries and waits of a crawl
 // - `config`: TOML to valid values
 // - `telemetry`: metrics and the operator's dashboard
@@ -104,6 +105,8 @@ pub mod server;
 pub mod snapshot;
 #[doc(hidden)]
 pub mod telemetry;
+#[doc(hidden)]
+pub mod trace;
 #[doc(hidden)]
 pub mod upstream;
 #[doc(hidden)]

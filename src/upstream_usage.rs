@@ -4,12 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Context of a trace (W3C Trace Context §3.2).
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+use crate::trace::{CrawlTrace, TraceContext};
 
 /// Usage counters of one crawl; clones share them.
 #[derive(Clone, Debug)]
@@ -50,14 +48,6 @@ pub struct UsageCounts {
     pub waiting: u32,
 }
 
-/// Decision of the trace that a crawl's client is in (W3C Trace Context §3.2.2.5.1), for the trace of the crawl.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TraceSampling {
-    #[default]
-    Unsampled,
-    Sampled,
-}
-
 /// Guard of one wait, which lasts until it is dropped.
 #[derive(Debug)]
 pub struct WaitGuard {
@@ -69,8 +59,8 @@ pub struct WaitGuard {
 struct SharedCounts {
     since: SystemTime,
     began: Instant,
-    /// Field `traceparent` of the crawl's requests, made for the first one.
-    trace: OnceLock<HeaderValue>,
+    /// Trace of the crawl's requests; none where the crawl ended in another process.
+    trace: OnceLock<CrawlTrace>,
     pages: AtomicU64,
     lists: AtomicU64,
     gone: AtomicU64,
@@ -136,21 +126,14 @@ impl UpstreamUsage {
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the field `traceparent` of the crawl's requests, which are in a trace of their own: a crawl has any number of clients.
-    pub fn traceparent(&self, sampling: TraceSampling) -> &HeaderValue {
-        self.shared.trace.get_or_init(|| {
-            let (trace, span, flags) =
-                (fastrand::u128(1..), fastrand::u64(1..), u8::from(sampling == TraceSampling::Sampled));
-            let field = format!("00-{trace:032x}-{span:016x}-{flags:02x}");
-            // The span of the crawl's log lines is older than its trace.
-            tracing::Span::current().record("trace_id", &field[3..35]);
-            HeaderValue::try_from(field).expect("it has digits, letters and hyphens")
-        })
+    /// Sets the trace of the crawl's requests; only the first one counts.
+    pub fn set_trace(&self, trace: &CrawlTrace) {
+        self.shared.trace.get_or_init(|| trace.clone());
     }
 
-    /// Returns the id of that trace, if a request was made.
-    pub fn trace_id(&self) -> Option<&str> {
-        self.shared.trace.get()?.to_str().ok()?.get(3..35)
+    /// Returns the context of the crawl in its trace, if a request was made.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        self.shared.trace.get()?.context()
     }
 
     pub fn count_retry(&self) {
@@ -185,16 +168,6 @@ impl UpstreamUsage {
             waited: waits.over + lasting,
             waiting: waits.lasting,
         }
-    }
-}
-
-impl TraceSampling {
-    /// Returns the decision of the context in these header fields.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let context = headers.get(TRACEPARENT).and_then(|field| field.to_str().ok());
-        // VERSION-TRACE-SPAN-FLAGS: the last bit of the flags has this meaning in each version so far.
-        let flags = context.and_then(|field| u8::from_str_radix(field.split('-').nth(3)?, 16).ok());
-        if flags.is_some_and(|flags| flags & 1 == 1) { Self::Sampled } else { Self::Unsampled }
     }
 }
 

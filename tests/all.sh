@@ -43,7 +43,7 @@ installation() {
 lints() {
   step "cargo fmt" cargo fmt --check
   step "licences, bans and sources" python3 tests/dependencies.py
-  step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
+  step "cargo clippy" cargo clippy --locked --all-targets --features otlp -- -D warnings
   step "cargo clippy of the library alone" cargo clippy --locked --package unpage --no-default-features --lib -- -D warnings
   true
 }
@@ -220,12 +220,12 @@ fingerprint() {
 
 # Those that are ignored elsewhere need what was installed here.
 rust_tests() {
-  timeout 2400 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
+  timeout 2400 cargo test --locked --no-fail-fast --features otlp -- --include-ignored 2>&1 | tee "$rust_log"
 }
 
-# The binary of the container image, whose test needs no optimised one: another release build would take five minutes.
+# The binary of the container image and of the export of spans, whose tests need no optimised one: another release build would take five minutes.
 static_binary() {
-  cargo rustc --locked --quiet --bin unpage -- -C target-feature=+crt-static -C strip=symbols &&
+  cargo rustc --locked --quiet --bin unpage --features otlp -- -C target-feature=+crt-static -C strip=symbols &&
     install -D "$CARGO_TARGET_DIR/debug/unpage" "$CARGO_TARGET_DIR/static/unpage"
 }
 

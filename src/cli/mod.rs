@@ -24,6 +24,7 @@ mod reload;
 mod serve;
 mod serve_gateway;
 mod stop_signals;
+mod trace_export;
 
 use std::process::ExitCode;
 

@@ -15,10 +15,12 @@ use super::logging::{self, LogFormat};
 use super::notify::notify;
 use super::reload::{self, ReloadOn, ReloadedFile};
 use super::stop_signals::{self, HangUps, StopSignals};
+use super::trace_export::TraceExport;
 use super::{Exit, serve_gateway};
 use crate::config::{AdminAccess, ChosenBy, Config, Mistakes};
 use crate::server::{
-    DrainSettings, HostList, InProgress, ListenAddress, Listener, Server, ServerLimits, ServerSettings, Workers,
+    DrainSettings, HostList, InProgress, ListenAddress, Listener, ResponseSpans, Server, ServerLimits, ServerSettings,
+    Workers,
 };
 use crate::telemetry::{Admin, Dashboard, Reloads};
 
@@ -127,6 +129,8 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
             return Exit::Usage;
         }
     };
+    // Before the gateway, which may resume crawls at once.
+    let traces = TraceExport::begin();
     // The sockets first: connections wait in them while the folder of a process that is stopping is waited for.
     let (gateway, leaving) = match serve_gateway::build(config.clone()).await {
         Ok(built) => built,
@@ -200,6 +204,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Exit {
             gateway.tasks()
         );
     }
+    traces.end().await;
     let is_on_disk = gateway.registry().store().on_disk() > 0;
     report(cut, is_on_disk);
     Exit::Complete
@@ -256,7 +261,8 @@ async fn serve_admin(listener: Option<Listener>, hosts: Option<HostList>, admin:
         None => tracing::info!("metrics at {url}/metrics"),
     }
     let limits = ServerLimits { connections: Some(ADMIN_CONNECTIONS), ..ServerLimits::default() };
-    let server = Server::new(ServerSettings { limits, hosts, ..ServerSettings::default() });
+    let spans = ResponseSpans::Off;
+    let server = Server::new(ServerSettings { limits, hosts, spans, ..ServerSettings::default() });
     let never = || std::future::pending();
     let workers = Workers::current();
     let sampling = async {

@@ -19,7 +19,7 @@ use super::{
     AdminAccess, AdminActions, Collection, Config, Upstream, codings, listen, parent, secrets, snapshots, tls,
     toml_text, upstream, urls_and_headers,
 };
-use crate::server::{AccessLog, HostList, PeerSettings, ServerSettings};
+use crate::server::{AccessLog, HostList, PeerSettings, ResponseSpans, ServerSettings};
 
 /// unpage's own query parameters and their defaults.
 const PARAMS: [(&str, &str); 7] = [
@@ -188,6 +188,7 @@ fn top(table: &TomlTable<'_>, presets: &[Option<PresetChoice>], secrets: &dyn Se
         },
         hosts: table.maybe("hosts", |node| node.each(server::host)).map(HostList::of),
         access_log: table.or("access_log", AccessLog::Off, |node| listen::ACCESS_LOG.read(node)),
+        spans: ResponseSpans::On,
     };
     let snapshots = table.maybe("snapshots", snapshots::read).unwrap_or_default();
     let named = table.maybe("upstream", TomlNode::named).unwrap_or_default();

@@ -155,6 +155,7 @@ impl Attempts {
         }
         let wait = self.client.back_off(after);
         self.log_retry(&error, after);
+        self.client.count_resend();
         drop(error);
         wait.await;
         None

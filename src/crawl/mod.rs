@@ -4,6 +4,7 @@
 mod abnormal_end;
 mod attempts;
 mod children;
+mod crawl_span;
 mod crawl_work;
 mod drive;
 mod drive_in_state;
@@ -54,6 +55,7 @@ use crate::snapshot::{MemoryBudget, SavedCrawl, Writer};
 use crate::upstream::Client;
 use crate::upstream_usage::UpstreamUsage;
 pub use children::Parents;
+use crawl_span::CrawlSpan;
 use crawl_work::CrawlWork;
 #[cfg(feature = "cli")]
 pub(crate) use experiments::{ExperimentOutcome, Findings, MAX_REQUESTS};
@@ -94,13 +96,14 @@ pub struct Opened {
     work: CrawlWork,
     state: ResumeState,
     counted: CountedCrawl,
+    span: CrawlSpan,
 }
 
 impl Crawl {
     /// Fetches the first page, or the start of a slow one, and with `auto` two whole ones. Until then, a failure can still become
     /// a status.
-    pub async fn open(self) -> Result<Opened, Failure> {
-        let counted = self.crawls.start();
+    pub async fn open(mut self) -> Result<Opened, Failure> {
+        let (counted, span) = (self.crawls.start(), CrawlSpan::of(self.client.trace()));
         let level = self.pagination.consistency;
         let opened = match self.has_lists() {
             false => open::open(self).await.map(|(driver, state)| (CrawlWork::List(driver), state)),
@@ -110,18 +113,18 @@ impl Crawl {
                 opened.map(|(children, state)| (CrawlWork::Children(children), state))
             }
         };
-        Opened::new(opened, counted, level)
+        Opened::new(opened, counted, span, level)
     }
 
     /// Resumes a crawl after its last whole page. Nothing is asked for yet, and no page twice. Where records have a key, their lines are read.
-    pub async fn resume(self, point: ResumePoint<'_>) -> Result<Opened, Failure> {
-        let counted = self.crawls.start();
+    pub async fn resume(mut self, point: ResumePoint<'_>) -> Result<Opened, Failure> {
+        let (counted, span) = (self.crawls.start(), CrawlSpan::of(self.client.trace()));
         let level = self.pagination.consistency;
         let opened = match self.has_lists() {
             false => resume::resume(self, point).await.map(|(driver, state)| (CrawlWork::List(driver), state)),
             true => children::resume(self, &point).map(|(children, state)| (CrawlWork::Children(children), state)),
         };
-        Opened::new(opened, counted, level)
+        Opened::new(opened, counted, span, level)
     }
 
     /// Returns true if the stream has several lists: those of parents, or of windows.
@@ -145,11 +148,13 @@ impl Opened {
     fn new(
         opened: Result<(CrawlWork, ResumeState), Failure>,
         mut counted: CountedCrawl,
+        span: CrawlSpan,
         level: Option<ConsistencyLevel>,
     ) -> Result<Self, Failure> {
         match opened {
-            Ok((work, state)) => Ok(Self { work, state, counted }),
+            Ok((work, state)) => Ok(Self { work, state, counted, span }),
             Err(failure) => {
+                span.fail_to_open(&failure);
                 counted.fail_to_open(&failure, level);
                 Err(failure)
             }
@@ -158,7 +163,7 @@ impl Opened {
 
     /// Writes the records to a log, up to its seal: a verdict where the end is proven, else a failure.
     pub async fn run(self, writer: Writer) {
-        CrawlRun::new(self.work, self.counted, writer).run().await;
+        CrawlRun::new(self.work, self.counted, self.span, writer).run().await;
     }
 
     /// The state that [`Crawl::resume`] needs.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::abnormal_end::AbnormalEnd;
+use super::crawl_span::CrawlSpan;
 use super::crawl_work::CrawlWork;
 use super::drive::{Checkpoints, CrawlProgress, Driver, ReadLimit};
 use super::failure_report;
@@ -17,17 +18,18 @@ use crate::snapshot::{Seal, Writer};
 pub(super) struct CrawlRun {
     work: CrawlWork,
     counted: CountedCrawl,
+    span: CrawlSpan,
     writer: Writer,
 }
 
 impl CrawlRun {
-    pub(super) fn new(mut work: CrawlWork, counted: CountedCrawl, writer: Writer) -> Self {
+    pub(super) fn new(mut work: CrawlWork, counted: CountedCrawl, span: CrawlSpan, writer: Writer) -> Self {
         if let CrawlWork::List(driver) = &mut work
             && !writer.keeps_checkpoints()
         {
             driver.checkpoints = Checkpoints::Unused;
         }
-        Self { work, counted, writer }
+        Self { work, counted, span, writer }
     }
 
     /// Writes the records, up to the seal.
@@ -41,6 +43,7 @@ impl CrawlRun {
         if let (CrawlWork::List(driver), Err(AbnormalEnd::Broken(_))) = (&mut self.work, &ended) {
             poll_fn(|context| driver.poll_closed(context)).await;
         }
+        self.span.end(&self.work, &ended);
         // The end is counted before any reader can learn of it.
         self.counted.end(match &ended {
             Ok(_) => CrawlEnd::Complete,
@@ -75,7 +78,7 @@ impl CrawlRun {
     }
 
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<Verdict, AbnormalEnd>> {
-        let Self { work, counted, writer } = self;
+        let Self { work, counted, writer, .. } = self;
         match work {
             CrawlWork::List(driver) => {
                 let end = ready!(poll_list(driver, counted, writer, context))?;

@@ -22,6 +22,7 @@ use crate::pagination::{PageRequest, Pagination, Param, PartOrder};
 use crate::request::{EndWait, ParamNames, StreamOptions};
 use crate::response::BoxError;
 use crate::snapshot::{MemoryBudget, ShownRequest};
+use crate::trace::{CrawlTrace, TraceContext};
 use crate::upstream::Client;
 
 /// A client's request for a stream, as far as it decides which crawl answers it.
@@ -98,10 +99,11 @@ impl StreamRequest {
             headers: sent,
             body: read.or_else(|| collection.body.clone().map(RequestBody::Json)),
         };
+        let trace = CrawlTrace::new(&collection.path, TraceContext::of(&head.headers));
         let (pagination, applied) = in_order(&collection.pagination, options.order);
         let original = original(&head.uri, names);
         Ok(Self {
-            client: route.client().clone().sampled_like(&head.headers),
+            client: route.client().clone().in_trace(trace),
             peer: head.extensions.get::<IpAddr>().copied(),
             options,
             collection,

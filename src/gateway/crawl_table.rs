@@ -95,7 +95,8 @@ impl CrawlTable {
     pub fn cancel(&self, number: u64) -> bool {
         let crawl = self.shared.crawls.lock().get(&number).cloned();
         if let Some(crawl) = crawl.as_ref().filter(|crawl| !crawl.cancelled.is_cancelled()) {
-            let trace_id = crawl.opened().and_then(|opened| opened.snapshot.usage().trace_id());
+            let trace = crawl.opened().and_then(|opened| opened.snapshot.usage().trace_context());
+            let trace_id = trace.map(|trace| trace.trace_id());
             let (path, target) = (&crawl.collection.path, &crawl.request.target);
             tracing::warn!(trace_id, "{path}: the operator cancels crawl {number} of {target}");
             let failure = Failure::new(Fault::Stopped, "the operator cancelled the crawl", "ask again");

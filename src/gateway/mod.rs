@@ -207,7 +207,7 @@ impl Gateway {
         };
         if let Some(notes) = head.extensions.get::<AccessNotes>() {
             notes.snapshot(snapshot.id());
-            notes.trace(snapshot.usage().trace_id());
+            notes.crawl(snapshot.usage().trace_context());
         }
         let coding = match coded_streams.enter(&request.options) {
             Ok(coding) => coding,

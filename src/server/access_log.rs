@@ -1,4 +1,4 @@
-//! Access log: one line at the end of each response, with the names of the query's parameters and without their values.
+//! Access log: one line at the end of each response, with the names of the query's parameters and without their values; the end of its span.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -10,11 +10,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Ver
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::response_span;
+use crate::trace::{Span, TRACEPARENT, TraceContext};
+
 /// Identifier of a request, common among proxies.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Context of a trace (W3C Trace Context §3.2).
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -31,7 +31,7 @@ pub enum AccessLog {
     On,
 }
 
-/// Extension of a request that is logged: facts of its answer that the service alone knows. Clones share them.
+/// Extension of a request that is logged or has a span: facts of its answer that the service alone knows. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct AccessNotes(Arc<Mutex<ServiceNotes>>);
 
@@ -39,7 +39,7 @@ pub struct AccessNotes(Arc<Mutex<ServiceNotes>>);
 struct ServiceNotes {
     collection: Option<String>,
     snapshot: Option<String>,
-    trace_id: Option<String>,
+    crawl: Option<TraceContext>,
 }
 
 impl AccessNotes {
@@ -52,15 +52,17 @@ impl AccessNotes {
         self.0.lock().snapshot = Some(id.to_string());
     }
 
-    /// Notes the trace of the crawl that fills the snapshot.
-    pub fn trace(&self, id: Option<&str>) {
-        self.0.lock().trace_id = id.map(ToOwned::to_owned);
+    /// Notes the crawl that fills the snapshot, by its context in its trace.
+    pub fn crawl(&self, context: Option<TraceContext>) {
+        self.0.lock().crawl = context;
     }
 }
 
-/// A request from its head to the end of its response. Its line is logged when it is dropped.
+/// A request from its head to the end of its response. Its line is logged, and its span ended, when it is dropped.
 #[derive(Debug)]
 pub(super) struct AccessEntry {
+    log: AccessLog,
+    span: Option<Span>,
     begun: Instant,
     id: String,
     client: Option<IpAddr>,
@@ -94,12 +96,21 @@ enum ResponseEnd {
 
 impl AccessEntry {
     /// Begins the entry of a request. `trusted`: the peer is a proxy whose identifier of the request is taken.
-    pub(super) fn new(head: &mut Parts, client: Option<IpAddr>, trusted: bool) -> Self {
+    pub(super) fn new(
+        log: AccessLog,
+        span: Option<Span>,
+        head: &mut Parts,
+        client: Option<IpAddr>,
+        trusted: bool,
+    ) -> Self {
         let told_by =
             |name: HeaderName| head.headers.get(name).and_then(visible).filter(|value| value.len() <= LONGEST_ID);
         let told = told_by(X_REQUEST_ID).filter(|_| trusted);
         let notes = AccessNotes::default();
+        let context = span.as_ref().map(|span| span.context().field());
         let entry = Self {
+            log,
+            span,
             begun: Instant::now(),
             id: told.map_or_else(|| format!("{:032x}", fastrand::u128(..)), ToOwned::to_owned),
             client,
@@ -117,6 +128,8 @@ impl AccessEntry {
             end: ResponseEnd::Gone,
         };
         head.extensions.insert(notes);
+        // The span is the parent of what the request leads to.
+        context.map(|field| head.headers.insert(TRACEPARENT, field));
         entry
     }
 
@@ -132,7 +145,8 @@ impl AccessEntry {
         let headers = response.headers_mut();
         self.lines = is_ndjson(headers).then_some(0);
         self.cache_status = headers.get(CACHE_STATUS).and_then(visible).map(ToOwned::to_owned);
-        if !headers.contains_key(X_REQUEST_ID)
+        if self.log == AccessLog::On
+            && !headers.contains_key(X_REQUEST_ID)
             && let Ok(id) = HeaderValue::try_from(&self.id)
         {
             headers.insert(X_REQUEST_ID, id);
@@ -159,13 +173,35 @@ impl AccessEntry {
 
 impl Drop for AccessEntry {
     fn drop(&mut self) {
-        let ServiceNotes { collection, snapshot, trace_id } = std::mem::take(&mut *self.notes.0.lock());
+        let ServiceNotes { collection, snapshot, crawl } = std::mem::take(&mut *self.notes.0.lock());
         let (end, reason) = match &self.end {
             ResponseEnd::Complete => ("complete", None),
             ResponseEnd::Gone => ("gone", None),
             ResponseEnd::Broken(reason) => ("broken", Some(reason.as_str())),
             ResponseEnd::Upgraded => ("upgraded", None),
         };
+        if let Some(mut span) = self.span.take() {
+            if let Some(route) = &collection {
+                response_span::set_route(&mut span, &self.method, route);
+            }
+            if let Some(status) = self.status {
+                response_span::set_status(&mut span, status);
+            }
+            if let Some(snapshot) = &snapshot {
+                span.set_text("unpage.snapshot", snapshot);
+            }
+            if let Some(crawl) = crawl {
+                span.link(crawl);
+            }
+            span.set_number("http.response.body.size", self.bytes);
+            span.set_text("unpage.end", end);
+            if let Some(reason) = reason {
+                span.fail("broken", reason);
+            }
+        }
+        if self.log == AccessLog::Off {
+            return;
+        }
         let milliseconds = |to: Instant| u64::try_from((to - self.begun).as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
             target: "access",
@@ -178,7 +214,7 @@ impl Drop for AccessEntry {
             traceparent = self.trace,
             collection,
             snapshot,
-            trace_id,
+            trace_id = crawl.map(|crawl| crawl.trace_id()),
             status = self.status.map(|status| status.as_u16()),
             cache_status = self.cache_status,
             end,

@@ -13,6 +13,7 @@ use super::closed_connections::CloseReason;
 use super::connection_table::{ConnectionTable, Phase};
 use super::limits::ServerLimits;
 use super::peer_settings::PeerSettings;
+use super::response_span::{self, ResponseSpans};
 
 #[derive(Debug)]
 pub(super) struct ConnectionContext {
@@ -31,11 +32,16 @@ impl ConnectionContext {
         self.table.closed_connections.note(reason, self.peer);
     }
 
-    /// Begins the entry of a request in the access log, where there is one.
+    /// Begins the entry of a request, where it is logged or has a span.
     pub(super) fn begin_entry(&self, head: &mut Parts, client: Option<IpAddr>) -> Option<Box<AccessEntry>> {
-        let is_logged = self.requests.access_log == AccessLog::On;
+        let RequestSettings { access_log, spans, .. } = *self.requests;
+        let span = match spans {
+            ResponseSpans::On => response_span::start(head, client, &self.scheme),
+            ResponseSpans::Off => None,
+        };
         let is_trusted = self.peers.trusted_proxies.contains(self.peer);
-        is_logged.then(|| Box::new(AccessEntry::new(head, client, is_trusted)))
+        let is_noted = access_log == AccessLog::On || span.is_some();
+        is_noted.then(|| Box::new(AccessEntry::new(access_log, span, head, client, is_trusted)))
     }
 
     /// Returns true for a request behind which no further one is taken.

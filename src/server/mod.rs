@@ -30,6 +30,7 @@ mod request_check;
 mod response_activity;
 mod response_body;
 mod response_observers;
+mod response_span;
 mod stream_metrics;
 mod timed_io;
 mod tls;
@@ -64,6 +65,7 @@ pub use self::monitor::ServerMonitor;
 pub use self::peer_settings::PeerSettings;
 pub use self::proxy_protocol::ProxyProtocol;
 pub use self::response_body::Resumable;
+pub use self::response_span::ResponseSpans;
 pub use self::tls::{CertificatePair, ClientAuth, MinVersion, TlsError, TlsSettings};
 pub use self::workers::Workers;
 
@@ -83,6 +85,7 @@ pub struct ServerSettings {
     /// Names that clients may ask for; none: all.
     pub hosts: Option<HostList>,
     pub access_log: AccessLog,
+    pub spans: ResponseSpans,
 }
 
 #[derive(Debug)]
@@ -99,6 +102,7 @@ pub struct Server {
 struct RequestSettings {
     hosts: Option<HostList>,
     access_log: AccessLog,
+    spans: ResponseSpans,
 }
 
 /// Serves HTTP/1.1 and h2c on the listener until `shutdown` resolves; then responses under way may end, for at most 30 s.
@@ -116,9 +120,9 @@ where
 
 impl Server {
     pub fn new(settings: ServerSettings) -> Self {
-        let ServerSettings { limits, drain, peers, hosts, access_log } = settings;
+        let ServerSettings { limits, drain, peers, hosts, access_log, spans } = settings;
         let table = Arc::new(ConnectionTable::new(&limits));
-        let requests = Arc::new(RequestSettings { hosts, access_log });
+        let requests = Arc::new(RequestSettings { hosts, access_log, spans });
         Self { limits: Arc::new(limits), peers: Arc::new(peers), requests, drain, table }
     }
 

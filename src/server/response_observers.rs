@@ -1,4 +1,4 @@
-//! Observers of a response, from the head of its request to its end: the access log and the metrics of streams.
+//! Observers of a response, from the head of its request to its end: the access log, the span, and the metrics of streams.
 
 use std::fmt::Display;
 use std::sync::Arc;

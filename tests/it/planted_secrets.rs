@@ -224,9 +224,11 @@ struct Tracing {
 }
 
 impl Tracing {
-    async fn serve(file: &Path, format: &str) -> Self {
+    async fn serve(file: &Path, format: &str, collector: &Upstream) -> Self {
         let mut command = binary();
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", format, "--config"]).arg(file);
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
+        command.env("OTEL_EXPORTER_OTLP_HEADERS", format!("x-key={MARK}-of-the-collector"));
         let mut child = command.env("UNPAGE_LOG", "trace").stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let (mut said, mut addresses) = (String::new(), Vec::new());
@@ -329,7 +331,8 @@ async fn no_secret_is_in_anything_that_is_written_or_shown() {
         let other = folder.join("other.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&other, text.replace(&format!("{MARK}-of-the-team"), &format!("{MARK}-of-others"))).unwrap();
-        let server = Tracing::serve(&file, format).await;
+        let collector = Upstream::scripted(0, |_, _| Reply::Whole(answer(200, &[], ""))).await;
+        let server = Tracing::serve(&file, format, &collector).await;
         let token: String =
             url::form_urlencoded::byte_serialize(secret("x").replace(MARK, QUERY_MARK).as_bytes()).collect();
         let query = format!("id={token}&note={QUERY_MARK}-note&password={QUERY_MARK}");
@@ -381,6 +384,10 @@ async fn no_secret_is_in_anything_that_is_written_or_shown() {
         }
         let said = server.end().await;
         leaks.look("log", &said);
+        let spans: Vec<_> =
+            collector.asked().iter().map(|asked| String::from_utf8_lossy(&asked.body).into_owned()).collect();
+        assert_eq!(spans.concat().contains("crawl /bearer/{*rest}"), cfg!(feature = "otlp"));
+        spans.iter().for_each(|batch| leaks.look("spans", batch));
         leaks.look_into(&folder.join("snapshots"));
         for arguments in [
             &["check", "FILE"][..],

@@ -30,7 +30,14 @@ def serve(tmp_path: Path):
     """Starts `unpage serve` with the text of a configuration, or for an upstream of unknown pagination."""
     running: list[Serve] = []
 
-    def start(*, config: str | None = None, upstream: str | None = None, preset: str | None = None, environment: dict[str, str] | None = None):
+    def start(
+        *,
+        config: str | None = None,
+        upstream: str | None = None,
+        preset: str | None = None,
+        environment: dict[str, str] | None = None,
+        program: Path | None = None,
+    ):
         if config is not None:
             file = tmp_path / "unpage.toml"
             file.write_text(f'listen = "127.0.0.1:0"\n\n{config}')
@@ -39,7 +46,7 @@ def serve(tmp_path: Path):
             arguments = ["--listen", "127.0.0.1:0", "--upstream", upstream, *(["--preset", preset] if preset else [])]
         # Where snapshots go by default is a folder of the test's own.
         own = {"XDG_CACHE_HOME": str(tmp_path / "cache"), **(environment or {})}
-        running.append(Serve(arguments, tmp_path / f"serve-{len(running)}.log", own))
+        running.append(Serve(arguments, tmp_path / f"serve-{len(running)}.log", own, program))
         return running[-1]
 
     yield start

@@ -1,7 +1,6 @@
 """The image of contrib/container: built by buildah, looked into, and run with nothing but its own files."""
 
 import json
-import os
 import re
 import ssl
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 from harness.certificates import pair
 from harness.chroot import AS_ROOT, inside, run
 from harness.process import REPOSITORY, Child
-from harness.proxy import binary
+from harness.proxy import binary, static_binary
 from harness.scripted import WHOLE
 
 USER = "65532:65532"
@@ -22,19 +21,13 @@ NAMESERVER = "127.9.9.53"
 CONTEXT = REPOSITORY / "contrib" / "container"
 
 
-def static() -> Path:
-    """The static binary: `$UNPAGE_STATIC`, else the one that tests/all.sh has built of this tree."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    return Path(os.environ.get("UNPAGE_STATIC", target / "static" / "unpage"))
-
-
 class Image:
     """A built image: what it says about itself, and its files in a folder."""
 
     def __init__(self, place: Path):
         context = place / "context"
         context.mkdir()
-        run("bash", CONTEXT / "rootfs.sh", static(), context / "rootfs-amd64.tar")
+        run("bash", CONTEXT / "rootfs.sh", static_binary(), context / "rootfs-amd64.tar")
         self.buildah = [*AS_ROOT, "buildah", "--root", place / "store", "--runroot", place / "run", "--storage-driver", "vfs"]
         build = ["bud", "--isolation", "chroot", "--format", "docker", "--platform", "linux/amd64", "--tag", "unpage"]
         run(*self.buildah, *build, "--file", CONTEXT / "Containerfile", context)

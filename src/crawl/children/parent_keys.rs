@@ -44,7 +44,11 @@ impl ParentKeys {
     pub(super) fn new(children: &Crawl, parents: &Arc<Parents>) -> Self {
         let Parents { client, pagination, caps, first, link, above, .. } = &**parents;
         let is_counted = Arc::ptr_eq(client.upstream(), children.client.upstream());
-        let client = if is_counted { children.client.clone() } else { client.for_crawl(first, pagination) };
+        let client = if is_counted {
+            children.client.clone()
+        } else {
+            client.clone().in_trace_of(&children.client).for_crawl(first, pagination)
+        };
         let crawl = Crawl {
             client: client.clone(),
             pagination: Arc::clone(pagination),

@@ -11,9 +11,10 @@ use crate::config::MemberChoice;
 use crate::pace::BudgetScope;
 use crate::pagination::redirects::CrawlRedirects;
 use crate::pagination::{Cookies, PageRequest, Pagination};
+use crate::trace::CrawlTrace;
 use crate::upstream::auth;
 use crate::upstream::pacing::{CrawlLine, Permit};
-use crate::upstream_usage::{TraceSampling, UpstreamUsage};
+use crate::upstream_usage::UpstreamUsage;
 
 impl Client {
     /// Returns the client of one crawl of this pagination. Its requests have the credentials of the first page, wait in one queue with those of
@@ -29,7 +30,9 @@ impl Client {
             // The client's fields may be others when the crawl is resumed.
             line = line.kept_to(PageRequest { headers: HeaderMap::new(), ..first.clone() }.identity());
         }
-        Self { line: Some(line), crawl, ..self.clone() }
+        let trace = self.trace.clone().unwrap_or_default();
+        line.usage().set_trace(&trace);
+        Self { line: Some(line), crawl, trace: Some(trace), ..self.clone() }
     }
 
     /// Returns true where all requests of a crawl have the credentials of one member of the pool.
@@ -44,9 +47,24 @@ impl Client {
         }
     }
 
-    /// The same client for a crawl that is sampled if the trace of its client is, whose header fields these are.
-    pub fn sampled_like(self, headers: &HeaderMap) -> Self {
-        Self { sampling: TraceSampling::of(headers), ..self }
+    /// The same client for the requests of a crawl with this trace.
+    pub fn in_trace(self, trace: CrawlTrace) -> Self {
+        Self { trace: Some(trace), ..self }
+    }
+
+    /// The same client for other requests of the crawl that has this client.
+    pub fn in_trace_of(self, other: &Self) -> Self {
+        Self { trace: other.trace.clone(), ..self }
+    }
+
+    /// Returns the trace of the crawl, which is a new one where none was given.
+    pub fn trace(&mut self) -> &CrawlTrace {
+        self.trace.get_or_insert_default()
+    }
+
+    /// Counts an attempt at a page whose next one will say so.
+    pub fn count_resend(&mut self) {
+        self.resends += 1;
     }
 
     pub fn redirects(&self) -> &CrawlRedirects {

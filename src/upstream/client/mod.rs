@@ -1,6 +1,7 @@
 //! The client of one upstream: credentials, time limits and pacing around its transport.
 
 mod crawl_client;
+mod request_span;
 mod signed_request;
 
 use std::borrow::Cow;
@@ -27,7 +28,7 @@ use crate::config::{self, HttpVersion, RetryPolicy};
 use crate::pagination::PageRequest;
 use crate::pagination::redirects::CrawlRedirects;
 use crate::pagination::request::RequestBody;
-use crate::upstream_usage::{TRACEPARENT, TraceSampling};
+use crate::trace::{CrawlTrace, Span, TRACEPARENT};
 
 /// Client of one upstream; clones share its transport.
 #[derive(Clone, Debug)]
@@ -38,7 +39,10 @@ pub struct Client {
     governors: Governors,
     /// A crawl's place in the queue for permits.
     line: Option<CrawlLine>,
-    sampling: TraceSampling,
+    /// Trace of a crawl.
+    trace: Option<CrawlTrace>,
+    /// Number of attempts at the page before the next one.
+    resends: u32,
     /// Path of the crawl's first page, and its redirects.
     crawl: Arc<(String, CrawlRedirects)>,
 }
@@ -66,8 +70,8 @@ impl Client {
     ) -> Result<Self, ConnectorError> {
         let credentials = CredentialSources::new(&upstream, governors.token_renewals())?;
         let governors = governors.clone();
-        let sampling = TraceSampling::default();
-        Ok(Self { transport, upstream, credentials, governors, line: None, sampling, crawl: Arc::default() })
+        let crawl = Arc::default();
+        Ok(Self { transport, upstream, credentials, governors, line: None, trace: None, resends: 0, crawl })
     }
 
     /// The same client with the tokens of an old one, as far as both request them by the same settings and on the same way: a refresh token that
@@ -134,24 +138,29 @@ impl Client {
     async fn send_page_as(
         &self,
         member: usize,
-        permit: Permit,
+        mut permit: Permit,
         page: &PageRequest,
     ) -> Result<(Permit, Response<CodedBody>), UpstreamError> {
         let credentials = self.credentials.current(member).await?;
-        let answer = self.send(&page.url, self.page_request(page), &credentials).await?;
+        let (request, span) = self.page_request(page);
+        let answer = self.send(&page.url, request, &credentials).await;
+        let answer = request_span::answered(span, &mut permit, answer)?;
         permit.answered(answer.status(), answer.headers());
         let path = page.url.path();
         let renewed = self.credentials.after(&credentials, answer.status(), path).await?;
         let Some(renewed) = renewed else { return Ok((permit, answer)) };
         drop((permit, answer));
-        let (_, permit) = self.permit(page, Some(member)).await;
-        let answer = self.send(&page.url, self.page_request(page), &renewed).await?;
+        let (_, mut permit) = self.permit(page, Some(member)).await;
+        let (request, span) = self.page_request(page);
+        let answer = self.send(&page.url, request, &renewed).await;
+        let answer = request_span::answered(span, &mut permit, answer)?;
         permit.answered(answer.status(), answer.headers());
         self.credentials.answered(&renewed, answer.status(), path);
         Ok((permit, answer))
     }
 
-    fn page_request(&self, page: &PageRequest) -> Request<OutgoingBody> {
+    /// Makes the request of a page, with its span where it is recorded.
+    fn page_request(&self, page: &PageRequest) -> (Request<OutgoingBody>, Option<Span>) {
         let body = page.body.as_ref().map(RequestBody::to_bytes).unwrap_or_default();
         let mut request = Request::new(Full::new(body).map_err(|never| match never {}).boxed_unsync());
         *request.method_mut() = page.method.clone();
@@ -159,9 +168,15 @@ impl Client {
         headers.clone_from(&page.headers);
         headers.insert(header::ACCEPT, self.upstream.accept.clone());
         headers.entry(header::ACCEPT_ENCODING).or_insert(ACCEPTED);
-        if let Some(line) = &self.line {
+        let mut span = None;
+        if let Some(trace) = &self.trace {
+            let field;
+            (field, span) = trace.request(&page.method);
             // A field that is there is the operator's: those of clients are left out of a crawl's requests.
-            headers.entry(TRACEPARENT).or_insert_with(|| line.usage().traceparent(self.sampling).clone());
+            headers.entry(TRACEPARENT).or_insert(field);
+        }
+        if let Some(span) = &mut span {
+            request_span::begin(span, page, self.resends);
         }
         if let Some(media_type) = page.body.as_ref().and_then(RequestBody::media_type) {
             // A label of the same kind (a `+json` type, a charset) is kept.
@@ -171,7 +186,7 @@ impl Client {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
             }
         }
-        request
+        (request, span)
     }
 
     /// Sends a request to this URL of the upstream, and waits for the head of its response.

@@ -17,6 +17,7 @@ use super::wait_log::{WaitLog, WaitingName};
 use crate::config;
 use crate::pace::budget_headers::BudgetReport;
 use crate::pace::{CrawlId, Governor, GrantDecision, Pace, Prospect, Ticket};
+use crate::trace::Span;
 
 /// The governor of one upstream and credential, and the requests that wait for it.
 #[derive(Debug)]
@@ -51,6 +52,8 @@ pub struct Permit {
     governor: Arc<SharedGovernor>,
     sent: Duration,
     is_answered: AtomicBool,
+    /// Span of the request, which ends with the permit.
+    span: Option<Span>,
 }
 
 /// A place in the queue for permits, left when this is dropped.
@@ -239,7 +242,11 @@ impl SharedGovernor {
 
 impl Permit {
     fn new(governor: &Arc<SharedGovernor>, sent: Duration) -> Self {
-        Self { governor: Arc::clone(governor), sent, is_answered: AtomicBool::new(false) }
+        Self { governor: Arc::clone(governor), sent, is_answered: AtomicBool::new(false), span: None }
+    }
+
+    pub(in crate::upstream) fn hold(&mut self, span: Span) {
+        self.span = Some(span);
     }
 
     /// Tells the governor of the head of the response. Later calls have no effect.

@@ -17,6 +17,12 @@ def binary() -> Path:
     return path
 
 
+def static_binary() -> Path:
+    """A static debug build with the feature `otlp`: `$UNPAGE_STATIC`, else the one that tests/all.sh has built of this tree."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    return Path(os.environ.get("UNPAGE_STATIC", target / "static" / "unpage"))
+
+
 def listening(child: Child) -> str:
     """The URL of the first TCP address on which a starting `unpage serve` listens."""
     return child.wait_for(r"listening on (https?://\S+:\d+)")[1]
@@ -25,8 +31,10 @@ def listening(child: Child) -> str:
 class Serve:
     """A running `unpage serve` on a port of its own choice."""
 
-    def __init__(self, arguments: list[str], log: Path, environment: dict[str, str] | None = None):
-        self.child = Child([str(binary()), "serve", *arguments], log, environment)
+    def __init__(
+        self, arguments: list[str], log: Path, environment: dict[str, str] | None = None, program: Path | None = None
+    ):
+        self.child = Child([str(program or binary()), "serve", *arguments], log, environment)
         try:
             self.url = listening(self.child)
         except (TimeoutError, ChildProcessError):
