@@ -245,7 +245,8 @@ packed_crate() {
   place=$(mktemp -d)
   cargo package --locked --quiet --allow-dirty --no-verify --package unpage &&
     tar -xf "$CARGO_TARGET_DIR"/package/unpage-*.crate -C "$place" &&
-    cargo check --locked --quiet --manifest-path "$place"/unpage-*/Cargo.toml --lib --bins --examples || status=1
+    cargo check --locked --quiet --manifest-path "$place"/unpage-*/Cargo.toml --lib --bins --examples &&
+    cargo publish --dry-run --locked --quiet --allow-dirty --no-verify --package unpage || status=1
   rm -rf "$place"
   return $status
 }

@@ -244,6 +244,37 @@ fn load_reads_a_file_and_its_secrets() {
     assert!(missing.contains("absent.toml: ") && missing.contains("hint: name a readable file"), "{missing}");
 }
 
+/// A panic shows values as `Debug` does.
+#[tokio::test]
+async fn no_debug_output_of_a_configuration_or_a_gateway_shows_a_secret() {
+    let secret = "{ file = \"p\" }";
+    let bearer = format!("bearer = {secret}");
+    for credentials in [
+        format!("{{ {bearer} }}"),
+        format!("{{ basic = {{ user = \"u\", password = {secret} }} }}"),
+        format!(
+            "[{{ header = {{ name = \"x-key\", value = {secret} }} }}, {{ query = {{ name = \"key\", value = {secret} }} }}]"
+        ),
+        format!("{{ pool = [{{ {bearer} }}, {{ query = {{ name = \"key\", value = {secret} }} }}] }}"),
+        format!(
+            "{{ aws = {{ service = \"s3\", region = \"eu-west-1\", access_key = {secret}, secret_key = {secret} }} }}"
+        ),
+        format!(
+            "{{ token = {{ url = \"https://a/token\", grant = \"client_credentials\", client = {{ id = \"u\", secret = {secret} }} }} }}"
+        ),
+    ] {
+        let config = read(&format!(
+            "admin_token = {secret}\n[[collection]]\npath = \"/a\"\nupstream = \"https://a\"\ncredentials = {credentials}\n"
+        ))
+        .unwrap();
+        let shown = format!("{config:?} {:?}", unpage::gateway::Gateway::builder(config.clone()).build().unwrap());
+        assert!(shown.matches("Secret(…)").count() > 2, "{shown}");
+        for text in ["content of", "Y29udGVudCBvZi", "dTpjb250ZW50"] {
+            assert!(!shown.contains(text), "{credentials}: {shown}");
+        }
+    }
+}
+
 #[test]
 fn the_command_line_speaks_the_files_language() {
     let options = |keys: &[(&'static str, &str)]| Options {
