@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde_json::Value;
 
+use super::envelope_names::{WordRole, is_truncation};
 use super::error::PageError;
 use super::page::PageFields;
 use super::path::Path;
@@ -113,6 +114,15 @@ fn truth(text: &str) -> Option<bool> {
     let text = text.trim();
     let is = |word: &str| text.eq_ignore_ascii_case(word);
     if is("true") { Some(true) } else { is("false").then_some(false) }
+}
+
+/// Returns true if the word "true" at this path may say that more pages follow, in place of a failure: it is the configured flag, or a name for
+/// a list of which this page has a part.
+pub(super) fn may_say_more(more: Option<&More>, path: &str) -> bool {
+    let is_flag =
+        |more: &More| (more.while_ == Value::Bool(true) || more.while_ == "true") && more.path.to_string() == path;
+    let name = path.rsplit(['.', '[']).next().unwrap_or(path);
+    WordRole::of(name) == Some(WordRole::Partial) && (is_truncation(name) || more.is_some_and(is_flag))
 }
 
 impl More {

@@ -90,6 +90,11 @@ const STATUSES: &str = "\
     responsestatus statustext resultstatus querystatus requeststatus";
 const MESSAGES: &str = "message msg detail reason notice statusmessage resultmessage";
 
+/// Returns true for the name of a flag that also says that a next page has the rest.
+pub(super) fn is_truncation(name: &str) -> bool {
+    matches!(plain(name).as_str(), "truncated" | "istruncated")
+}
+
 /// Returns true for names that differ in case and punctuation alone.
 pub(super) fn is_same_word(name: &str, other: &str) -> bool {
     plain(name) == plain(other)

@@ -66,6 +66,38 @@ const CASES: &[Case] = &[
         )],
         stream: Err("says that there is more"),
     },
+    // The same without records; a list of folders alone (`delimiter`) goes on.
+    Case {
+        keys: S3,
+        pages: &[("", "", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")],
+        stream: Err("says that there is more"),
+    },
+    Case {
+        keys: S3,
+        pages: &[
+            (
+                "",
+                "",
+                "<ListBucketResult><IsTruncated>true</IsTruncated><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes><NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
+            ),
+            (
+                "continuation-token=t",
+                "",
+                "<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>b</Key></Contents><NextContinuationToken>u</NextContinuationToken></ListBucketResult>",
+            ),
+            (
+                "continuation-token=u",
+                "",
+                "<ListBucketResult><IsTruncated>true</IsTruncated><CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes><NextContinuationToken>v</NextContinuationToken></ListBucketResult>",
+            ),
+            (
+                "continuation-token=v",
+                "",
+                "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>d</Key></Contents></ListBucketResult>",
+            ),
+        ],
+        stream: Ok("{\"Key\":\"b\"}\n{\"Key\":\"d\"}\n"),
+    },
     Case {
         keys: S3,
         pages: &[("", "", "<ListBucketResult><Contents><Key>a</Key></Contents><Contents><Key>b")],
@@ -245,9 +277,9 @@ async fn auto_recognises_xml() {
     let recognised: Vec<_> =
         CASES.iter().filter(|case| case.stream.is_ok() && [S3, ATOM].contains(&case.keys)).collect();
     let mut streams = 0;
-    for Case { pages, stream, .. } in recognised {
+    for Case { keys, pages, stream } in recognised {
         // One record is no array.
-        if pages.len() < 2 || pages[0].2.matches("<Contents>").count() == 1 {
+        if pages.len() < 2 || *keys == S3 && pages[0].2.matches("<Contents>").count() < 2 {
             continue;
         }
         let upstream = serving(pages).await;

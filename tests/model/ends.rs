@@ -319,6 +319,76 @@ fn a_crawl_from_the_middle_is_held_to_the_number_of_its_own_last_page() {
 }
 
 #[test]
+fn a_flag_that_says_that_more_follow_refutes_every_form_of_end() {
+    let flag = || Some(More { path: path("has_more"), while_: json!(true) });
+    let more = json!({"has_more": true});
+    for (form, pagination, last, records) in forms_of_end() {
+        let flagged = Pagination { more: flag(), ..pagination };
+        let is_one = matches!(flagged.style, Style::Single(_));
+        let mut asked = 0;
+        let crawled = crawl(&flagged, |_| {
+            asked += 1;
+            let (ids, around) = match asked {
+                1 if !is_one => (0..2, &json!({"next": "b"})),
+                _ => (2..2 + records, &last),
+            };
+            Answer { status: 200, headers: vec![], body: beside(beside(json!({"data": data(ids)}), around), &more) }
+        });
+        assert!(crawled.end.is_err(), "{form}: {:?}", crawled.end);
+    }
+    let to_itself = |ids| beside(json!({"data": data(ids), "next": "b"}), &more);
+    let same = Pagination { same_token: unpage::pagination::SameToken::End, more: flag(), ..of(cursor()) };
+    for pages in [vec![to_itself(0..2), to_itself(2..3), to_itself(2..3)], vec![to_itself(0..2), to_itself(2..2)]] {
+        let crawled = crawl(&same, answers(pages));
+        assert!(matches!(crawled.end, Err(PageError::MoreWithoutNext { .. })), "{:?}", crawled.end);
+    }
+    let range = Pagination { more: flag(), ..of(Style::Range(RangeHeader { unit: "items".into(), size: 2 })) };
+    let crawled = crawl(&range, |_| {
+        let body = beside(json!({"data": data(0..2)}), &more);
+        Answer { status: 206, headers: vec![("content-range", "items 0-1/2".to_owned())], body }
+    });
+    assert!(matches!(crawled.end, Err(PageError::MoreWithoutNext { .. })), "{:?}", crawled.end);
+    // Behind a total that agrees, too: the flag is there on the page that should show the end.
+    let total = Pagination { total: Some(Source::Body(path("total"))), more: flag(), ..page() };
+    let crawled = crawl(&total, answers(vec![json!({"data": data(0..2), "total": 2}), beside(json!({"data": []}), &more)]));
+    assert!(matches!(crawled.end, Err(PageError::MoreWithoutNext { .. })), "{:?}", crawled.end);
+}
+
+#[test]
+fn an_empty_page_that_says_that_more_follow_is_followed() {
+    for (name, is_flag, end) in
+        [("isTruncated", true, End::Style), ("isTruncated", false, End::Style), ("partial", true, End::Style), ("truncated", true, End::EmptyPage)]
+    {
+        let more = is_flag.then(|| More { path: path(name), while_: json!(true) });
+        let pagination = Pagination { more, end, ..of(cursor()) };
+        let page = |ids: std::ops::Range<u64>, more: bool, next: Option<&str>| json!({"data": data(ids), name: more, "next": next});
+        let led = |next| page(0..0, true, Some(next));
+        let pages = vec![led("b"), page(0..2, true, Some("c")), led("d"), led("e"), page(2..3, false, None)];
+        let crawled = crawl(&pagination, answers(pages));
+        assert!(crawled.end.is_ok() && crawled.ids == [0, 1, 2], "{name} {is_flag}: {:?}", crawled.end);
+        // The same that leads nowhere, first and later.
+        for pages in [vec![page(0..0, true, None)], vec![page(0..2, true, Some("b")), page(0..0, true, None), page(0..0, true, None)]] {
+            let mut pages = pages.into_iter();
+            let last = page(0..0, true, None);
+            let crawled = crawl(&pagination, |_| {
+                Answer { status: 200, headers: vec![], body: pages.next().unwrap_or_else(|| last.clone()) }
+            });
+            assert!(crawled.end.is_err(), "{name} {is_flag}: {:?}", crawled.end);
+        }
+        let for_ever = crawl(&pagination, |request| {
+            let number: u64 = query_value(&request.url, "cursor").map_or(0, |text| text.parse().unwrap());
+            Answer { status: 200, headers: vec![], body: page(0..0, true, Some(&(number + 1).to_string())) }
+        });
+        assert!(matches!(for_ever.end, Err(PageError::EmptyPages(_))), "{name} {is_flag}: {:?}", for_ever.end);
+    }
+    // Other names say that records are missing.
+    for name in ["partial", "incomplete_results", "timed_out"] {
+        let page = json!({"data": [], name: true, "next": "b"});
+        assert!(matches!(crawl(&of(cursor()), answers(vec![page])).end, Err(PageError::ErrorInPage { .. })), "{name}");
+    }
+}
+
+#[test]
 fn no_content_past_the_last_page_is_an_end_where_it_is_configured() {
     let pages = |pagination: &Pagination, next: Option<&str>| {
         let mut asked = 0;

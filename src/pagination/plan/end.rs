@@ -80,7 +80,8 @@ impl EndRules<'_> {
 
     /// Links and tokens: the page itself leads on.
     fn by_pointer(&self, page: WholePage<'_>) -> Result<PageLead, PageError> {
-        let ends_empty = (self.pagination.end == End::EmptyPage || self.pagination.is_sent_once()) && page.new == 0;
+        let ends_empty = self.pagination.end == End::EmptyPage || self.pagination.is_sent_once();
+        let ends_empty = ends_empty && page.new == 0 && page.more != Some(true);
         let next = match page.early {
             Some(request) => Some(Address { request, number: 0 }),
             None => self.next(page.answer)?,
@@ -158,9 +159,10 @@ impl EndRules<'_> {
         self.pagination.end != End::EmptyPage && self.progress.is_first_empty() && self.leads_on(page)
     }
 
-    /// Returns true if the page plainly has the address of a next one, or a flag, that the pagination does not read.
+    /// Returns true if the page says by its flag that more follow, or plainly has the address of a next one, or a flag, that the pagination
+    /// does not read.
     fn leads_on(&self, page: &WholePage<'_>) -> bool {
-        page.more.is_none() && Self::names_next(page.answer.head, page.page, self.progress.pages())
+        page.more.unwrap_or_else(|| Self::names_next(page.answer.head, page.page, self.progress.pages()))
     }
 
     /// The same of the last of `pages`, which has no flag that the pagination reads.

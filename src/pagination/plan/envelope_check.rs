@@ -2,7 +2,7 @@
 
 use crate::pagination::detect::last_place::CrawledExtent;
 use crate::pagination::detect::{self, Sketch};
-use crate::pagination::end_settings::UnnamedCounts;
+use crate::pagination::end_settings::{UnnamedCounts, may_say_more};
 use crate::pagination::error::PageError;
 use crate::pagination::error_settings::OwnWords;
 use crate::pagination::error_words::check_beside;
@@ -22,6 +22,17 @@ pub(super) struct EnvelopeCheck {
 enum FirstPage {
     Unread { head: PageEnvelope, sketch: Sketch },
     Read(PageEnvelope),
+}
+
+/// Place of a page whose words are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JudgedPage {
+    /// The first page, which may be the end.
+    Only,
+    /// A later page, which may be the end.
+    Last,
+    /// A later page that leads on.
+    LeadsOn,
 }
 
 /// Page that has come, with the facts that its envelope is read by.
@@ -58,17 +69,20 @@ impl EnvelopeCheck {
         self.first = Some(FirstPage::Read(first));
     }
 
-    /// Checks the words of a page that may be the end, which may be the first one.
+    /// Checks the words of a page at this place.
     pub(super) fn check_words(
         &mut self,
         pagination: &Pagination,
         page: ArrivedPage<'_>,
-        is_first: bool,
+        place: JudgedPage,
     ) -> Result<(), PageError> {
         let envelope = page.envelope();
+        let is_first = place == JudgedPage::Only;
         let first = if is_first { None } else { self.read_first(page.asked) };
+        let says_more = |path: &str| place == JudgedPage::LeadsOn && may_say_more(pagination.more.as_ref(), path);
+        let is_no_word = |path: &str| pagination.failures.judges(path) || says_more(path);
         let checked = match pagination.failures.words {
-            OwnWords::Heeded => check_beside(first, &envelope.clone().without(|path| pagination.failures.judges(path))),
+            OwnWords::Heeded => check_beside(first, &envelope.clone().without(is_no_word)),
             OwnWords::Ignored => Ok(()),
         };
         if is_first {

@@ -16,6 +16,7 @@ use super::target_tree::from_start;
 use super::walker::Call;
 use crate::batch::Batch;
 use crate::pagination::detect::Sketch;
+use crate::pagination::end_settings::may_say_more;
 use crate::pagination::envelope_names::WordRole;
 use crate::pagination::error_settings::{OwnWords, PageCompleteness};
 use crate::pagination::error_words::{check_empty, outlook_of};
@@ -84,7 +85,9 @@ impl Splitter {
             let is_unknown = self.shape.tree.records.paths.is_empty();
             let role = |path: &str| WordRole::of(path.rsplit(['.', '[']).next().unwrap_or(path));
             let is_partial = |path: &str| is_unknown && role(path) == Some(WordRole::Partial);
-            check_empty(&envelope.without(|path| failures.judges(path) || is_partial(path)))?;
+            // A page that is read on from is no failure, and one that ends a walk is judged there.
+            let says_more = |path: &str| may_say_more(self.shape.more.as_ref(), path);
+            check_empty(&envelope.without(|path| failures.judges(path) || is_partial(path) || says_more(path)))?;
         }
         let holder = match there {
             RecordsState::Present => Some(captures.holder()),
@@ -155,7 +158,8 @@ impl Splitter {
         let encoding = if records.encoding == Encoding::Base64 { Encoding::Base64 } else { Encoding::None };
         let records = Records { paths, encoding, shape, ..records.clone() };
         let shape = PageShape::with_fields(fields, &records, &self.shape.caps, self.shape.isa);
-        let shape = Arc::new(PageShape { failures: self.shape.failures.clone(), key: self.shape.key.clone(), ..shape });
+        let PageShape { failures, more, key, .. } = (*self.shape).clone();
+        let shape = Arc::new(PageShape { failures, more, key, ..shape });
         let mut splitter = Self { asked: self.asked, ..Self::new(shape) };
         splitter.feed(text.as_bytes())?;
         splitter.finish()

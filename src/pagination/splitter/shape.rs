@@ -9,7 +9,7 @@ use super::simd::Isa;
 use super::target_tree::{TargetTree, counts_from_end};
 use crate::caps::Caps;
 use crate::pagination::keys::KeyReader;
-use crate::pagination::{ErrorSettings, Pagination, Path, Records, RecordsShape};
+use crate::pagination::{ErrorSettings, More, Pagination, Path, Records, RecordsShape};
 
 /// Paths and limits by which each page of a collection is split.
 #[derive(Clone, Debug)]
@@ -20,6 +20,7 @@ pub struct PageShape {
     /// Reader of the records' keys, where they have one.
     pub(super) key: Option<Arc<KeyReader>>,
     pub(super) failures: ErrorSettings,
+    pub(super) more: Option<More>,
     pub(super) no_content: NoContentPage,
     pub(super) caps: Caps,
     pub(super) isa: Isa,
@@ -57,6 +58,7 @@ impl PageShape {
         Self {
             key: pagination.key.as_ref().map(|key| Arc::new(KeyReader::new(key))),
             failures: pagination.failures.clone(),
+            more: pagination.more.clone(),
             no_content: if is_page { NoContentPage::Empty } else { NoContentPage::Error },
             ..Self::with_fields(fields, &pagination.records, caps, Isa::best())
         }
@@ -69,6 +71,7 @@ impl PageShape {
             late,
             key: None,
             failures: ErrorSettings::default(),
+            more: None,
             no_content: NoContentPage::Error,
             caps: caps.clone(),
             isa,

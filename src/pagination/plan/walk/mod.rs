@@ -248,6 +248,7 @@ impl Walk {
             self.envelopes.begin(ArrivedPage { head, page: &page, records, asked: self.addresses.origin() });
         }
         self.advance(head, &page, early, length, aim)?;
+        PageWords(self).check_flag(&page)?;
         self.progress.note_length(records);
         Ok(self.release.end_page(rest))
     }

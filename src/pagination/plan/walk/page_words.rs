@@ -10,9 +10,10 @@ use crate::pagination::detect::last_place::CrawledExtent;
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::page_envelope::is_hollow;
-use crate::pagination::plan::envelope_check::ArrivedPage;
+use crate::pagination::plan::envelope_check::{ArrivedPage, JudgedPage};
 use crate::pagination::plan::missing_records::MissingRecords;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
+use crate::pagination::proof::Proof;
 use crate::pagination::value_source::Source;
 
 /// Walk that reads what its pages say of themselves.
@@ -28,6 +29,7 @@ impl PageWords<'_> {
         let answer = self.0.answer(head, &page.fields);
         let missing = MissingRecords { rules: self.0.end_rules(), answer, page };
         let is_gap = missing.is_gap()?;
+        let leads_on = records == 0 && missing.says_more()? == Some(true);
         // Empty a second time, it is what the upstream has there.
         let is_new = records == 0 && matches!(self.0.state.aim(), Some(Aim::Records));
         let is_hollow = if is_new { missing.is_hollow() } else { Ok(false) };
@@ -38,7 +40,7 @@ impl PageWords<'_> {
         if head.headers.contains_key(RETRY_AFTER) {
             return Ok(Some(PageError::NotYet));
         }
-        if let Err(failed) = self.check(head, page, false) {
+        if let Err(failed) = self.check(head, page, if leads_on { JudgedPage::LeadsOn } else { JudgedPage::Last }) {
             return Ok(Some(failed));
         }
         if is_gap {
@@ -75,7 +77,10 @@ impl PageWords<'_> {
         let total = total.filter(|total| total.as_u64() == Some(walk.progress.records()));
         let told: Vec<_> = flag.into_iter().chain(total).collect();
         let is_shown = (is_counted || says_last) && is_hollow(outline, request, &told);
-        Ok(is_shown && !says_more && !head.headers.contains_key(RETRY_AFTER) && self.check(head, page, false).is_ok())
+        Ok(is_shown
+            && !says_more
+            && !head.headers.contains_key(RETRY_AFTER)
+            && self.check(head, page, JudgedPage::Last).is_ok())
     }
 
     /// Asks for the page once more: Asked ⇒ Ask. A second time the doubt is an error.
@@ -87,11 +92,11 @@ impl PageWords<'_> {
         Ok(())
     }
 
-    /// Checks what a page that may be the end says of itself.
-    pub(super) fn check(&mut self, head: &Head, page: &Page, is_first: bool) -> Result<(), PageError> {
+    /// Checks what a page at this place says of itself.
+    pub(super) fn check(&mut self, head: &Head, page: &Page, place: JudgedPage) -> Result<(), PageError> {
         let asked = self.0.addresses.origin();
         let page = ArrivedPage { head, page, records: self.0.release.page().records(), asked };
-        self.0.envelopes.check_words(&self.0.pagination, page, is_first)
+        self.0.envelopes.check_words(&self.0.pagination, page, place)
     }
 
     /// Checks what came against numbers beside the records.
@@ -108,5 +113,20 @@ impl PageWords<'_> {
             pages: counts_pages.then(|| progress.pages()),
         };
         envelopes.check_counts(pagination, addresses.origin(), extent)
+    }
+
+    /// Refuses an end, and a look behind one, under a flag that says that more follow. Only the record that such an answer stood behind is looked
+    /// up without heeding its page's flag.
+    pub(super) fn check_flag(&self, page: &Page) -> Result<(), PageError> {
+        let is_end = match &self.0.state {
+            WalkState::Done(proof) => *proof != Proof::Flag && !self.0.trail.reads_again(),
+            WalkState::Ask(_, aim) => matches!(aim, Aim::Confirm(_)),
+            WalkState::Asked(..) => false,
+        };
+        let more = self.0.pagination.more.as_ref().filter(|_| is_end);
+        match more.map_or(Ok(None), |more| more.read(&page.fields))? {
+            Some(true) => Err(self.0.end_rules().more_without_next()),
+            Some(false) | None => Ok(()),
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::pagination::plan::adaptive_page_size::Resizing;
 use crate::pagination::plan::checkpoint::{Checkpoint, NotedParts, ResumedParts, WalkLead};
 use crate::pagination::plan::confirmation::Refusal;
 use crate::pagination::plan::end::{EndRules, PageLead, PageLength, WholePage};
+use crate::pagination::plan::envelope_check::JudgedPage;
 use crate::pagination::plan::events::PageSoFar;
 use crate::pagination::plan::forecast::Forecast;
 use crate::pagination::plan::key_trail::Conclusion;
@@ -78,7 +79,7 @@ impl Walk {
             && (!self.overlap.is_active() || records == 0 || self.overlap.has_ended())
         {
             if proof == Proof::EmptyPage {
-                PageWords(self).check(head, page, false)?;
+                PageWords(self).check(head, page, JudgedPage::Last)?;
             }
             return KeysetWalk(self).hold(Ok(proof));
         }
@@ -121,8 +122,8 @@ impl Walk {
             PageLead::Next(_, Aim::Records) if may_be_last && self.trail.overlap() => KeysetWalk(self).ask_behind(),
             PageLead::Next(next, aim) => self.ask(next, aim),
             PageLead::End(proof) => {
-                let is_first = self.pages() == 1;
-                PageWords(self).check(head, page, is_first)?;
+                let place = if self.pages() == 1 { JudgedPage::Only } else { JudgedPage::Last };
+                PageWords(self).check(head, page, place)?;
                 KeysetWalk(self).end(proof, records, asked)
             }
         }
