@@ -389,6 +389,36 @@ fn an_empty_page_that_says_that_more_follow_is_followed() {
 }
 
 #[test]
+fn a_flag_that_is_on_every_page_with_records_ends_a_keyset_on_the_empty_one() {
+    let style = Style::Keyset(Keyset { key: vec![path("id")], param: query("after"), encode: Encode::Plain, overlap: Overlap::None, usage: KeyUse::Unknown });
+    let pagination = Pagination { more: Some(More { path: path("has_more"), while_: json!(true) }), ..of(style) };
+    let page = |ids: Vec<u64>| {
+        let more = !ids.is_empty();
+        json!({"data": ids.into_iter().map(record).collect::<Vec<_>>(), "has_more": more})
+    };
+    let after = |request: &PageRequest| query_value(&request.url, "after").map(|text| text.parse::<u64>().unwrap());
+    for records in [2, 5, 6] {
+        let crawled = crawl(&pagination, |request| {
+            let from = after(request).map_or(0, |key| key + 1);
+            Answer { status: 200, headers: vec![], body: page((from..records.min(from + 2)).collect()) }
+        });
+        assert_eq!((crawled.ids.len() as u64, crawled.end.unwrap()), (records, Proof::Flag));
+    }
+    // An upstream that looks the record up: it is deleted behind the page that had it, and the list goes on.
+    let mut list: Vec<u64> = (0..4).collect();
+    let crawled = crawl(&pagination, |request| {
+        let key = after(request);
+        let from = key.map_or(Some(0), |key| list.iter().position(|id| *id == key).map(|at| at + 1));
+        let ids = from.map_or(Vec::new(), |from| list[from..list.len().min(from + 2)].to_vec());
+        if ids.last() == Some(&3) {
+            list = vec![0, 1, 2, 4, 5];
+        }
+        Answer { status: 200, headers: vec![], body: page(ids) }
+    });
+    assert_eq!(crawled.ids, [0, 1, 2, 3, 4, 5], "{:?}", crawled.end);
+}
+
+#[test]
 fn no_content_past_the_last_page_is_an_end_where_it_is_configured() {
     let pages = |pagination: &Pagination, next: Option<&str>| {
         let mut asked = 0;
