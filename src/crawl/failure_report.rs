@@ -105,7 +105,9 @@ pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageReques
             let hint = if place == PagePlace::First { wrong.hint_of_first() } else { wrong.hint() };
             let failure = Failure { hint: hint.to_owned(), ..failure };
             match (wrong, place) {
-                (PageError::NoRecords { .. }, PagePlace::First) => Failure { fault: Fault::Configuration, ..failure },
+                (PageError::NoRecords { .. } | PageError::NotAnArray { .. }, PagePlace::First) => {
+                    Failure { fault: Fault::Configuration, ..failure }
+                }
                 _ => failure,
             }
         }

@@ -19,8 +19,8 @@ use crate::pagination::plan::{CurrentPageEvent, PageName};
 use crate::pagination::request::remove_query;
 use crate::pagination::splitter::Splitter;
 use crate::pagination::{
-    Advance, Encode, Encoding, ErrorSettings, LinkHeader, LonePage, Offset, PageError, PageNumber, Pagination,
-    PaginationAuthor, Path, Records, Style, detect,
+    Advance, Encode, Encoding, ErrorSettings, KEYED_HINT, LinkHeader, LonePage, ONE_RECORD_HINT, Offset, PageError,
+    PageNumber, Pagination, PaginationAuthor, Path, Records, RecordsShape, Style, detect,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,10 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
             pagination = Arc::new(by_pages);
             attempted = attempt(crawl, Arc::clone(&pagination), &first).await;
         }
+        if let Some(list) = may_be_list(&pagination, &attempted) {
+            pagination = Arc::new(list);
+            attempted = attempt(crawl, Arc::clone(&pagination), &first).await;
+        }
         match attempted {
             Ok((driver, _)) => {
                 if matches!(pagination.style, Style::LinkHeader(_))
@@ -105,7 +109,8 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
             Err(failure) => {
                 tracing::debug!("{} was not it: {failure}", candidate.why);
                 notes.push(format!("tried {} ({}): {}", pagination.style.name(), candidate.why, failure.message));
-                let is_telling = [ALIAS_HINT, SHARED_RECORD_HINT].contains(&failure.hint.as_str());
+                let is_telling =
+                    [ALIAS_HINT, SHARED_RECORD_HINT, KEYED_HINT, ONE_RECORD_HINT].contains(&failure.hint.as_str());
                 hint = hint.or(is_telling.then_some(failure.hint));
             }
         }
@@ -181,6 +186,13 @@ fn may_count_pages(
     };
     let style = PageNumber { param: param.clone(), start: 0, template: None };
     is_open.then(|| Pagination { style: style.into(), ..pagination.clone() })
+}
+
+/// The same pagination with PHP's lists, where page 2 has an object in the place of the array. The next attempt shows if its names are numbers.
+fn may_be_list(pagination: &Pagination, attempted: &Result<(Box<Driver>, SecondPage), Failure>) -> Option<Pagination> {
+    let is_open = attempted.as_ref().is_err_and(|failure| failure.hint == KEYED_HINT);
+    let records = Records { shape: RecordsShape::List, ..pagination.records.clone() };
+    is_open.then(|| Pagination { records, ..pagination.clone() })
 }
 
 /// Asks for number 1: behind a first page of several records, an offset has the second of them there, and a page number others.

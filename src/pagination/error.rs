@@ -3,9 +3,11 @@
 use http::StatusCode;
 
 use super::error_status::{RefusalCause, status_hint};
+use super::error_words::Outlook;
 pub(super) use super::excerpt::{excerpt, start_of};
 use super::link_guard::{ALIAS_HINT, BadAddress};
 use super::not_json_hint::{BAD_TEXT_HINT, NOT_JSON_HINT, not_json_hint};
+use super::object_in_place::{KEYED_HINT, ObjectInPlace};
 use super::path::Path;
 use super::request::{BadPlace, Param};
 use super::unsettled::Unsettled;
@@ -23,13 +25,6 @@ pub enum Blame {
     Unproven,
     /// No party is at fault: the collection changed while it was read, and records may be missing.
     Moved,
-}
-
-/// Hope that the same request is answered better a moment later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outlook {
-    MayPass,
-    Lasting,
 }
 
 /// Hint for a page that shares a record with the one before.
@@ -98,6 +93,8 @@ page_errors! {
         FieldTooLarge { path: Path, limit: u64 } => Upstream, "a configured path names a token, URL, number, flag or a few links, of 256 KiB and caps.record at most: correct it";
         #[error("no record array at {paths}; the page has {arrays}")]
         NoRecords { paths: String, arrays: String } => Upstream, "set `records` to the array that holds them; if this is how the upstream reports an error under status 200, set error_path to its place; only if a page without records leaves the array out, set records_optional = true";
+        #[error("no record array at {paths}; the page has {object}")]
+        NotAnArray { paths: String, object: ObjectInPlace } => Upstream, KEYED_HINT;
         #[error("the records are null on a page that leads on, where earlier pages had arrays")]
         NullRecords => Upstream, "records are missing there: report it to the upstream; only if null is how it writes an empty page, set records_optional = true";
         #[error("the columns have different lengths: {0}")]
@@ -290,6 +287,7 @@ impl PageError {
         match self {
             Self::Status { status, cause, .. } => status_hint(*status, *cause).unwrap_or(self.usual_hint()),
             Self::Redirect { why, .. } => why.hint(),
+            Self::NotAnArray { object, .. } => object.hint(),
             Self::Unsettled(why) => why.hint(),
             Self::EmptyPage("XML" | "CSV") => BAD_TEXT_HINT,
             Self::NotJson { what, shown, .. } => not_json_hint(what, shown),

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::error::{Outlook, PageError, excerpt};
+use super::error::{PageError, excerpt};
+use super::error_words::Outlook;
 use super::error_words::outlook_of;
 use super::page::PageFields;
 use super::path::Path;

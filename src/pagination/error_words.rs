@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::envelope_names::WordRole;
-use super::error::{Outlook, PageError, excerpt};
+use super::error::{PageError, excerpt};
 use super::page_envelope::{PageEnvelope, PageWord};
 use super::value_source::says_none;
 
@@ -25,6 +25,13 @@ const GOOD: &str = "\
 /// Words behind "no" that make it English, beside plurals: in other languages it may mean "not".
 const NONE_OF: &str = "more|further|additional|other|new|data|content|result|record|item|entry|row|match|matching|page";
 const NO_FAILURES: [&str; 3] = ["no error", "without error", "0 error"];
+
+/// Hope that the same request is answered better a moment later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    MayPass,
+    Lasting,
+}
 
 /// Outlook of a failure that is described by this text.
 pub(super) fn outlook_of(text: &str) -> Outlook {

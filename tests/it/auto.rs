@@ -334,6 +334,95 @@ async fn a_last_page_without_its_array_ends_a_list_only_where_the_api_says_so() 
     }
 }
 
+/// Records with the numbers `from` to `to`, each with a text of `padding` bytes.
+fn padded(from: usize, to: usize, padding: usize) -> Vec<String> {
+    (from..to).map(|id| format!("{{\"id\":{id},\"text\":\"{}\"}}", "x".repeat(padding))).collect()
+}
+
+#[tokio::test]
+async fn a_list_of_php_is_recognised_where_page_2_shows_it() {
+    // Page 1 is an array, and later ones are objects of one kind; an object of 16 KiB and more is known by its names alone.
+    for (kind, padding, code) in
+        [("php", 1, 0), ("php", 3000, 0), ("words", 1, 5), ("words", 3000, 5), ("texts", 1, 5), ("late", 1, 4)]
+    {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let page: usize = asked.target.rsplit_once("page=").map_or(1, |(_, page)| page.parse().unwrap());
+            let records = padded(page * 10 - 10, (page * 10).min(35), padding);
+            let next = if page < 4 { format!("\"/list?page={}\"", page + 1) } else { "null".to_owned() };
+            let keyed = |name: &dyn Fn(usize) -> String| {
+                let members = records.iter().enumerate().map(|(at, record)| format!("\"{}\":{record}", name(at)));
+                format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+            };
+            let items = match (kind, page) {
+                (_, 1) | ("late", 2) => format!("[{}]", records.join(",")),
+                ("words", _) => keyed(&|at| format!("of{at}")),
+                ("texts", _) => "{\"0\":\"try again later\"}".to_owned(),
+                _ => keyed(&|at| (page * 10 - 10 + at).to_string()),
+            };
+            Reply::json(format!("{{\"items\":{items},\"next\":{next}}}"))
+        })
+        .await;
+        let output = run(["fetch", &format!("{}/list", upstream.url())]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{kind} {padding}: {said}");
+        let whole = padded(0, 35, padding).join("\n") + "\n";
+        assert_eq!(output.stdout == whole.into_bytes(), code == 0, "{kind} {padding}: {said}");
+        let names_the_key = said.contains("as = \"list\"") || said.contains("as = \"one_or_more\"");
+        assert!(code == 0 || names_the_key, "{kind} {padding}: {said}");
+        assert!(upstream.asked().len() <= 6, "{kind} {padding}: {}", upstream.asked().len());
+    }
+}
+
+#[tokio::test]
+async fn one_record_in_place_of_an_array_breaks_and_names_the_key() {
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let page: usize = asked.target.rsplit_once("page=").map_or(1, |(_, page)| page.parse().unwrap());
+        let records = padded(page * 10 - 10, (page * 10).min(21), 1).join(",");
+        Reply::json(match page {
+            3 => format!("{{\"items\":{records},\"next\":null}}"),
+            _ => format!("{{\"items\":[{records}],\"next\":\"/list?page={}\"}}", page + 1),
+        })
+    })
+    .await;
+    let url = format!("{}/list", upstream.url());
+    let output = run(["fetch", &url]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("no record array at `items`") && said.contains("as = \"one_or_more\""), "{said}");
+    let records = "{ path = \"items\", as = \"one_or_more\" }";
+    let output = run(["fetch", &url, "--records", records]).await;
+    assert_eq!((output.status.code(), output.stdout), (Some(0), (padded(0, 21, 1).join("\n") + "\n").into_bytes()));
+}
+
+#[tokio::test]
+async fn columns_are_recognised_by_their_ids_or_times() {
+    for (names, second, code) in [
+        (["ids", "names"], "[3,4]", 0),
+        (["time", "rain"], "[3,4]", 0),
+        // Lengths that differ, and two lists that nothing ties to each other.
+        (["ids", "names"], "[3]", 5),
+        (["users", "groups"], "[3,4]", 5),
+    ] {
+        let upstream = Upstream::scripted(0, move |asked, _| {
+            let [one, other] = names;
+            Reply::json(match asked.target.contains("page=2") {
+                false => format!("{{\"{one}\":[1,2],\"{other}\":[\"a\",\"b\"],\"next\":\"/table?page=2\"}}"),
+                true => format!("{{\"{one}\":[3,4],\"{other}\":{second},\"next\":null}}"),
+            })
+        })
+        .await;
+        let output = run(["fetch", &format!("{}/table", upstream.url())]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{names:?}: {said}");
+        let [one, other] = names;
+        let whole = [("1", "\"a\""), ("2", "\"b\""), ("3", "3"), ("4", "4")]
+            .map(|(id, name)| format!("{{\"{one}\":{id},\"{other}\":{name}}}\n"))
+            .concat();
+        let written = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(written.replace(": ", ":").replace(", ", ",") == whole, code == 0, "{names:?}: {written}{said}");
+    }
+}
+
 #[tokio::test]
 async fn fetch_recognises_the_pagination_of_a_post_too() {
     let upstream = Upstream::of(130).await;

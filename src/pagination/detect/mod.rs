@@ -3,6 +3,7 @@
 //! A candidate is a pointer in the answer, a number in the request or the answer, or the last record of a page that says that more follow.
 //! Signs that are merely likely (a total without a number) are reported and never tried. A page without any sign is not taken for a collection.
 
+mod columns;
 mod first_page;
 mod keyed_by_id;
 pub(in crate::pagination) mod last_place;
@@ -74,7 +75,13 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
         return detection;
     }
     let likeliest = records_path(request, page);
-    match likeliest.filter(|path| !record_array::is_one_of_several(request, page, path, record_array::Rivals::Filled)) {
+    let is_one = |path: &Path| !record_array::is_one_of_several(request, page, path, record_array::Rivals::Filled);
+    if !likeliest.as_ref().is_some_and(is_one)
+        && let Some(paths) = columns::paths(page)
+    {
+        return of_columns(request, headers, page, &paths);
+    }
+    match likeliest.filter(is_one) {
         Some(records) => {
             let doubt = record_array::doubt(request, page, &records);
             around(request, headers, page, records.into(), doubt)
@@ -88,6 +95,18 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
             Detection { candidates: Vec::new(), lone: None, records: 0, seen }
         }
     }
+}
+
+/// Reads the first page, whose arrays are columns. The second page has to have them, too.
+fn of_columns(request: &PageRequest, headers: &HeaderMap, page: &Value, paths: &[Path]) -> Detection {
+    let told = paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
+    let doubt = format!("{told} are columns only if the next page has them, too");
+    let mut detection = around(request, headers, page, paths[0].clone().into(), Some(doubt));
+    for candidate in &mut detection.candidates {
+        candidate.pagination.records.shape = RecordsShape::Columns;
+        candidate.pagination.records.paths = paths.to_vec();
+    }
+    detection
 }
 
 /// Reads the first page, whose records are at a known path.

@@ -80,6 +80,6 @@ pub(super) fn arrays_of(sketch: &Sketch, start: &[u8]) -> String {
     }
 }
 
-fn shown_start(start: &[u8]) -> String {
+pub(super) fn shown_start(start: &[u8]) -> String {
     start_of(String::from_utf8_lossy(start).trim_start(), START_SHOWN)
 }

@@ -9,7 +9,7 @@ use super::Splitter;
 use super::captures::RecordsState;
 use super::columns::zipped;
 use super::converter::Converter;
-use super::flaw::{arrays_of, shown_flaw};
+use super::flaw::{arrays_of, shown_flaw, shown_start};
 use super::shape::{NoContentPage, PageShape};
 use super::surroundings::Surroundings;
 use super::target_tree::from_start;
@@ -21,6 +21,7 @@ use crate::pagination::envelope_names::WordRole;
 use crate::pagination::error_settings::{OwnWords, PageCompleteness};
 use crate::pagination::error_words::{check_empty, outlook_of};
 use crate::pagination::json_extract::{extract, value_of};
+use crate::pagination::object_in_place::ObjectInPlace;
 use crate::pagination::page::{Page, RecordHolder};
 use crate::pagination::page_envelope::PageEnvelope;
 use crate::pagination::{Encoding, PageError, Path, Presence, Records, RecordsShape};
@@ -99,11 +100,15 @@ impl Splitter {
             RecordsState::Absent => Some(RecordHolder::Absent),
             RecordsState::Other => None,
         };
-        let no_records = || {
-            let paths: Vec<_> = records.paths.iter().map(|path| format!("`{path}`")).collect();
-            PageError::NoRecords { paths: paths.join(", "), arrays: arrays_of(&sketch, &self.start) }
+        let paths = || records.paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
+        let no_records = || PageError::NoRecords { paths: paths(), arrays: arrays_of(&sketch, &self.start) };
+        let holder = match holder {
+            Some(holder) => holder,
+            None => {
+                let object = ObjectInPlace::of(records, sketch.outline(), || shown_start(&self.start));
+                return Err(object.map_or_else(no_records, |object| PageError::NotAnArray { paths: paths(), object }));
+            }
         };
-        let holder = holder.ok_or_else(no_records)?;
         let is_missing = holder == RecordHolder::Absent && records.presence == Presence::Required;
         if is_missing && self.read > WHOLLY_SKETCHED {
             return Err(no_records());
