@@ -109,6 +109,14 @@ impl Batch {
         memchr_iter(b'\n', &self.lines).map(move |end| &self.lines[std::mem::replace(&mut start, end + 1)..=end])
     }
 
+    /// Creates a batch without the spare capacity of its buffer, which would stay in memory with it. The allocator takes the end of a large
+    /// buffer back without a copy.
+    pub(crate) fn without_spare(lines: BytesMut, records: u64) -> Self {
+        let mut lines = Vec::from(lines);
+        lines.shrink_to_fit();
+        Self::new(lines.into(), records)
+    }
+
     /// Copies the lines, for a batch that will wait: a slice would keep all of the buffer that it was cut from.
     pub fn detached(self) -> Self {
         Self { lines: Bytes::copy_from_slice(&self.lines), ..self }

@@ -100,7 +100,8 @@ fn poll_list(
 ) -> Poll<Result<ProvenEnd, AbnormalEnd>> {
     loop {
         let written = poll_written(driver, counted, writer, context)?;
-        match ready!(driver.poll_progress(ReadLimit::OutputBuffer, context)).map_err(AbnormalEnd::Broken)? {
+        let progress = driver.poll_progress(ReadLimit::OutputBuffer, context);
+        match ready!(writer.poll_beside(progress, driver.buffer.memory(), context))?.map_err(AbnormalEnd::Broken)? {
             CrawlProgress::Underway | CrawlProgress::Page => {}
             // The end has been read, and records before it haven't left yet.
             CrawlProgress::Done(_) if written.is_pending() => return Poll::Pending,

@@ -12,11 +12,16 @@ use super::upstream::{Gate, Part, Reply, Upstream, answer};
 const ONE_PAGE: &str = "records = \"$\"\npagination = \"none\"\nretry = { cap = \"2h\" }";
 
 /// Every sample by its name and labels, as they are written.
-type Samples = BTreeMap<String, f64>;
+pub(super) type Samples = BTreeMap<String, f64>;
 
 /// The binary before this upstream, with an operator's address; and that address.
 pub(super) async fn serve(upstream: &Upstream, lines: &str) -> (Process, SocketAddr) {
-    let toml = format!("admin = \"127.0.0.1:0\"\n{}", collection(&upstream.url(), lines));
+    serve_with(upstream, "", lines).await
+}
+
+/// The same with these tables before the collection.
+pub(super) async fn serve_with(upstream: &Upstream, tables: &str, lines: &str) -> (Process, SocketAddr) {
+    let toml = format!("admin = \"127.0.0.1:0\"\n{tables}\n{}", collection(&upstream.url(), lines));
     let mut process = Process::serve(&toml).await;
     let address = process.admin().await;
     (process, address)
@@ -32,6 +37,16 @@ pub(super) async fn samples(admin: SocketAddr) -> Samples {
     let (status, text) = ask(admin, "/metrics").await;
     assert_eq!(status, StatusCode::OK);
     read(&text)
+}
+
+/// Scrapes until the samples are these.
+pub(super) async fn until(admin: SocketAddr, are_these: impl Fn(&Samples) -> bool) -> Samples {
+    loop {
+        let samples = samples(admin).await;
+        if are_these(&samples) {
+            return samples;
+        }
+    }
 }
 
 /// Reads the text as a scraper does: a family's help, its type and then its samples, each of them once.

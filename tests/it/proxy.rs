@@ -250,13 +250,6 @@ impl Process {
         links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
     }
 
-    /// Most memory that it ever had, in bytes.
-    pub(super) fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    }
-
     /// Sends a signal to it.
     pub(super) fn signal(&self, signal: rustix::process::Signal) {
         let pid = self.child.id().unwrap().try_into().unwrap();

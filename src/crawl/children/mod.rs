@@ -193,7 +193,10 @@ impl ChildrenCrawl {
             }
             let news = match self.news.pop_front() {
                 Some(news) => news,
-                None => ready!(self.lists.poll_next(context))?,
+                None => {
+                    let news = self.lists.poll_next(context);
+                    ready!(writer.poll_beside(news, &self.crawl.memory.crawl(), context))??
+                }
             };
             match news {
                 ListNews::Begun(lineage) => self.begin(lineage, writer),

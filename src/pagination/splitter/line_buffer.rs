@@ -168,14 +168,16 @@ impl LineBuffer {
 
     /// Takes the whole lines.
     pub(super) fn take(&mut self) -> Batch {
-        let lines = self.bytes.split_to(std::mem::take(&mut self.whole)).freeze();
-        if lines.len() > LARGE {
-            // The rest of a buffer that grew for a large record would stay in memory with that record.
-            self.bytes = BytesMut::from(&self.bytes[..]);
-        }
-        self.usual = lines.len().min(ROOM);
-        self.taken += self.lines;
-        let batch = Batch::new(lines, std::mem::take(&mut self.lines));
+        let records = std::mem::take(&mut self.lines);
+        let batch = if self.whole > LARGE {
+            let rest = BytesMut::from(&self.bytes[self.whole..]);
+            self.bytes.truncate(self.whole);
+            Batch::without_spare(std::mem::replace(&mut self.bytes, rest), records)
+        } else {
+            Batch::new(self.bytes.split_to(self.whole).freeze(), records)
+        };
+        self.usual = std::mem::take(&mut self.whole).min(ROOM);
+        self.taken += records;
         match &mut self.keys {
             Some(keys) => keys.take(batch),
             None => batch,

@@ -86,6 +86,11 @@ impl CrawlMemory {
         Poll::Pending
     }
 
+    /// Returns whether the page at the head waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.account.waiting.lock().is_some()
+    }
+
     /// Resolves when the page at the head has waited for 30 s in a row.
     pub async fn starved(&self) {
         let mut until = Instant::now() + PATIENCE;
@@ -179,6 +184,38 @@ mod tests {
         first.give(150);
         assert!(second.poll_head_room(&mut context).is_ready());
         assert!(tokio::time::timeout(10 * PATIENCE, second.starved()).await.is_err());
+    }
+
+    #[test]
+    fn no_crawl_exceeds_the_budget_while_unread_records_exceed_it_by_a_quarter() {
+        let budget = MemoryBudget::new(100);
+        let (first, second) = (budget.crawl(), budget.crawl());
+        let woken = Arc::new(Counter::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        // Parts of records alone.
+        first.take(200);
+        assert!(first.poll_head_room(&mut context).is_ready());
+        first.give(100);
+        // The record is whole.
+        first.give(100);
+        budget.take_for_log(100);
+        second.take(20);
+        assert!(
+            second.poll_head_room(&mut context).is_ready(),
+            "a log that fills the budget leaves room for one record"
+        );
+        second.give(20);
+        budget.take_for_log(35);
+        first.take(10);
+        assert!(first.poll_head_room(&mut context).is_pending() && second.poll_head_room(&mut context).is_pending());
+        let before = woken.0.load(Ordering::SeqCst);
+        budget.give_from_log(15);
+        assert_eq!(woken.0.load(Ordering::SeqCst), before);
+        budget.give_from_log(10);
+        assert_eq!(woken.0.load(Ordering::SeqCst), before + 2);
+        assert!(second.poll_head_room(&mut context).is_ready() && first.poll_head_room(&mut context).is_pending());
+        first.give(10);
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl LogShared {
         let has_ended = state.seal.is_some();
         drop(state);
         wake.wake();
-        self.memory.give(freed);
+        self.memory.give_from_log(freed);
         if has_ended {
             self.memory.note_idle();
         }

@@ -137,7 +137,7 @@ impl LogShared {
             let writer = WakeList::from_iter(state.writer.take());
             drop(state);
             writer.wake();
-            self.memory.give(freed);
+            self.memory.give_from_log(freed);
         }
     }
 }
@@ -145,7 +145,7 @@ impl LogShared {
 impl Drop for LogShared {
     fn drop(&mut self) {
         let held = self.lock().tiers.held();
-        self.memory.give(held);
+        self.memory.give_from_log(held);
     }
 }
 

@@ -38,6 +38,8 @@ struct BudgetShared {
 #[derive(Debug, Default)]
 struct BudgetState {
     bytes: u64,
+    /// Number of `bytes` that logs hold, which are free when their clients have read them, or the disk has them.
+    in_logs: u64,
     /// Tasks that wait until the budget has room, by the number of their log or crawl.
     waiting: BTreeMap<u64, Waker>,
     /// Crawl that may exceed the budget. One at a time: its record ends, and its memory is free again, whatever the others hold.
@@ -141,20 +143,42 @@ impl MemoryBudget {
         self.budget.reads.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Counts bytes of a crawl's account.
     pub(super) fn take(&self, bytes: u64) {
         self.budget.state.lock().bytes += bytes;
     }
 
-    /// Gives bytes back and wakes the writers that wait for them. Must be called without a log's lock.
+    /// Counts bytes of a log.
+    pub(super) fn take_for_log(&self, bytes: u64) {
+        let mut state = self.budget.state.lock();
+        state.bytes += bytes;
+        state.in_logs += bytes;
+    }
+
+    /// Gives bytes of a crawl's account back and wakes those that wait for them. Must be called without a log's lock.
     pub(super) fn give(&self, bytes: u64) {
+        self.give_back(bytes, 0);
+    }
+
+    /// Gives bytes of a log back and wakes those that wait for them. Must be called without a log's lock.
+    pub(super) fn give_from_log(&self, bytes: u64) {
+        self.give_back(bytes, bytes);
+    }
+
+    fn give_back(&self, bytes: u64, in_logs: u64) {
         if bytes == 0 {
             return;
         }
         let mut state = self.budget.state.lock();
+        let was_overdrawn = state.is_overdrawn(self.budget.limit);
         state.bytes -= bytes;
-        if state.bytes < self.budget.limit {
+        state.in_logs -= in_logs;
+        let has_room = state.bytes < self.budget.limit;
+        if has_room {
             state.overdraft = None;
             state.is_full &= state.bytes > self.budget.limit / 2;
+        }
+        if has_room || was_overdrawn && !state.is_overdrawn(self.budget.limit) {
             let waiting = std::mem::take(&mut state.waiting);
             drop(state);
             waiting.into_values().for_each(Waker::wake);
@@ -176,10 +200,13 @@ impl MemoryBudget {
         self.budget.state.lock().waiting.remove(&log);
     }
 
-    /// Lets this crawl exceed the budget, if none does.
+    /// Lets this crawl exceed the budget, if none does, and unless logs hold too many records that are neither read nor stored.
     pub(super) fn overdraw(&self, crawl: u64) -> bool {
         let mut state = self.budget.state.lock();
-        let is_allowed = *state.overdraft.get_or_insert(crawl) == crawl;
+        if state.overdraft.is_none() && !state.is_overdrawn(self.budget.limit) {
+            state.overdraft = Some(crawl);
+        }
+        let is_allowed = state.overdraft == Some(crawl);
         if !is_allowed && !std::mem::replace(&mut state.is_full, true) {
             tracing::warn!("large records wait for memory: `memory` of [snapshots] is used up");
         }
@@ -234,6 +261,14 @@ impl MemoryBudget {
         let mut logs: Vec<_> = logs.iter().filter_map(Weak::upgrade).collect();
         logs.sort_by_cached_key(|log| log.last_read());
         logs
+    }
+}
+
+impl BudgetState {
+    /// Returns whether whole records exceed the budget by a quarter: clients have to read before the next crawl may exceed it. Parts of
+    /// records alone never do: the crawls that have them would wait for each other.
+    fn is_overdrawn(&self, limit: u64) -> bool {
+        self.bytes >= limit.saturating_add(limit / 4) && self.in_logs > limit / 4
     }
 }
 

@@ -127,11 +127,32 @@ impl Tiers {
 
     /// Drops the oldest batches before `passed` until `wanted` is free. Returns the freed cost. Batches that are not stored are gone.
     pub(super) fn slide(&mut self, passed: u64, wanted: u64) -> u64 {
-        let freed = self.drop_front(passed, wanted);
+        let mut freed = self.drop_front(passed, wanted);
+        if freed < wanted {
+            freed += self.trim_front(passed);
+        }
         let first = self.pieces.front().map_or(self.bytes, |piece| piece.at);
         if first > self.kept {
             self.from = self.from.max(first);
         }
+        freed
+    }
+
+    /// Drops the bytes before `passed` of a batch of which little is left. The last byte of the newest batch is held back until the next one
+    /// has come: without this, a reader that has read all there is would keep a large record in memory.
+    fn trim_front(&mut self, passed: u64) -> u64 {
+        let Some(piece) = self.pieces.front_mut().filter(|piece| piece.at < passed && passed < piece.end()) else {
+            return 0;
+        };
+        let (before, rest) = (piece.cost(), piece.end() - passed);
+        if rest > FRAME as u64 || before < 2 * rest + COPY_BELOW as u64 {
+            return 0;
+        }
+        let lines = piece.batch.lines();
+        let rest = Bytes::copy_from_slice(&lines[lines.len() - rest as usize..]);
+        *piece = TierPiece { at: passed, batch: Batch::new(rest, piece.batch.records()) };
+        let freed = before - piece.cost();
+        self.held -= freed;
         freed
     }
 
@@ -255,6 +276,19 @@ mod tests {
         assert_eq!(tiers.from(), 12);
         assert!(matches!(tiers.find(11, 16), ByteLocation::Gone));
         assert!(matches!(tiers.find(12, 14), ByteLocation::Memory(bytes) if bytes == "[4"));
+    }
+
+    #[test]
+    fn a_large_batch_gives_the_bytes_back_that_every_reader_has_passed() {
+        let mut tiers = Tiers::default();
+        tiers.append(Batch::new(Bytes::from([&[b'1'; 1 << 20][..], b"\n"].concat()), 1));
+        tiers.publish_all();
+        assert_eq!((tiers.slide(1 << 19, u64::MAX), tiers.from()), (0, 0));
+        assert_eq!(tiers.slide(1 << 20, u64::MAX), 1 << 20);
+        assert_eq!((tiers.held(), tiers.from(), tiers.records()), (1 + OVERHEAD, 1 << 20, 1));
+        assert!(matches!(tiers.find(1 << 20, (1 << 20) + 1), ByteLocation::Memory(bytes) if bytes == "\n"));
+        assert!(matches!(tiers.find(5, 16), ByteLocation::Gone));
+        assert_eq!((tiers.slide(1 << 20, u64::MAX), tiers.bytes()), (0, (1 << 20) + 1));
     }
 
     #[test]

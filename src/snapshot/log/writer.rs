@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep};
 
+use super::crawl_memory::CrawlMemory;
 use super::flush;
 use super::flush_queue::WriteRefused;
 use super::log_state::{LogShared, WakeList};
@@ -75,7 +76,7 @@ impl Writer {
             return;
         }
         let cost = state.tiers.append(batch);
-        self.shared.memory.take(cost);
+        self.shared.memory.take_for_log(cost);
         if state.flush.is_good() {
             return flush::start(&self.shared, state);
         }
@@ -147,8 +148,24 @@ impl Writer {
                 return if for_the_disk { Poll::Pending } else { self.poll_patience(context) };
             }
             drop(state);
-            memory.give(freed);
+            memory.give_from_log(freed);
         }
+    }
+
+    /// Returns a crawl's progress. While the crawl waits for memory, which this log's readers may hold, waits for them, too.
+    pub fn poll_beside<T>(
+        &mut self,
+        progress: Poll<T>,
+        memory: &CrawlMemory,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<T, WriteRefused>> {
+        if progress.is_pending()
+            && memory.is_waiting()
+            && let Poll::Ready(Err(refused)) = self.poll_room(context)
+        {
+            return Poll::Ready(Err(refused));
+        }
+        progress.map(Ok)
     }
 
     /// Waits for readers. Readers that don't move are dropped after a while, if that is configured.
