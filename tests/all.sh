@@ -55,16 +55,16 @@ debug_builds() {
   step "cargo package" packed_crate
   step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
   step "bench check" bench_check
+  step "fuzz" fuzz
 }
 
-# The link of a release build and of a fuzz target occupies one processor, and the run of the tests seldom two: what has a
-# build folder of its own goes beside them.
+# The link of a release build occupies one processor, and the run of the tests seldom two: what has a build folder of its own goes beside
+# them. Both functions take about as long.
 release_builds() {
   rm -f "$CARGO_TARGET_DIR/release/unpage"
   step "cargo build --release" cargo build --locked --release
   step "cost" cargo bench --locked --package unpage-upstream --bench cost
   step "the splitter with NEON" neon
-  step "fuzz" fuzz
 }
 
 # side_by_side ONE OTHER: runs two functions at once; fails if either does. The other's output comes behind the one's.
