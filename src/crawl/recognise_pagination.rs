@@ -20,7 +20,7 @@ use crate::pagination::request::remove_query;
 use crate::pagination::splitter::Splitter;
 use crate::pagination::{
     Advance, Encode, Encoding, ErrorSettings, KEYED_HINT, LinkHeader, LonePage, ONE_RECORD_HINT, Offset, PageError,
-    PageNumber, Pagination, PaginationAuthor, Path, Records, RecordsShape, Style, detect,
+    PageNumber, Pagination, PaginationAuthor, Path, Records, Style, detect,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,10 +79,6 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
             && counts_pages(crawl, &by_pages, page).await
         {
             pagination = Arc::new(by_pages);
-            attempted = attempt(crawl, Arc::clone(&pagination), &first).await;
-        }
-        if let Some(list) = may_be_list(&pagination, &attempted) {
-            pagination = Arc::new(list);
             attempted = attempt(crawl, Arc::clone(&pagination), &first).await;
         }
         match attempted {
@@ -186,13 +182,6 @@ fn may_count_pages(
     };
     let style = PageNumber { param: param.clone(), start: 0, template: None };
     is_open.then(|| Pagination { style: style.into(), ..pagination.clone() })
-}
-
-/// The same pagination with PHP's lists, where page 2 has an object in the place of the array. The next attempt shows if its names are numbers.
-fn may_be_list(pagination: &Pagination, attempted: &Result<(Box<Driver>, SecondPage), Failure>) -> Option<Pagination> {
-    let is_open = attempted.as_ref().is_err_and(|failure| failure.hint == KEYED_HINT);
-    let records = Records { shape: RecordsShape::List, ..pagination.records.clone() };
-    is_open.then(|| Pagination { records, ..pagination.clone() })
 }
 
 /// Asks for number 1: behind a first page of several records, an offset has the second of them there, and a page number others.

@@ -1,53 +1,28 @@
-//! Columns in place of records: arrays of scalars side by side, of which one has the ids or the times of the others.
-
-use std::collections::HashSet;
+//! Phrase for arrays side by side that may be columns. They are never guessed: a column that only a later page has would be left out.
 
 use serde_json::Value;
 
-use super::{member_names, record_array};
-use crate::pagination::Path;
+use super::record_array;
 use crate::pagination::path::Segment;
 
-/// Names of a column that says which record the values of the others belong to.
-const INDEX: [&str; 8] = ["id", "ids", "key", "keys", "time", "times", "timestamp", "timestamps"];
-
-/// Paths of all arrays of the page, if they are columns of one table. Only one of them may be an index: two lists of ids that are equally long are
-/// as likely two lists.
-pub(super) fn paths(page: &Value) -> Option<Vec<Path>> {
+/// Setting that reads all arrays of the page as columns, if they are scalars of one length side by side.
+pub(super) fn phrase(page: &Value) -> Option<String> {
     let arrays = record_array::arrays(page);
     let [(first, length), _, ..] = arrays.as_slice() else { return None };
     let (_, parents) = first.segments().split_last()?;
-    let mut indexes = 0;
-    for (path, own) in &arrays {
-        let (Segment::Name(name), beside) = path.segments().split_last()? else { return None };
-        let values = path.of_value(page)?.as_array()?;
-        let is_column = beside == parents && own == length && !values.iter().any(is_container);
-        if !is_column || path.segments().iter().any(is_aside) || *length < 2 {
-            return None;
-        }
-        if is_index(name) {
-            indexes += 1;
-            // Of a long array only the first elements are known.
-            let known: Vec<_> = values.iter().filter(|value| !value.is_null()).map(Value::to_string).collect();
-            if known.is_empty() || known.iter().collect::<HashSet<_>>().len() < known.len() {
-                return None;
-            }
-        }
-    }
-    (indexes == 1).then(|| arrays.into_iter().map(|(path, _)| path).collect())
-}
-
-fn is_index(name: &str) -> bool {
-    let plain = member_names::plain(name);
-    INDEX.contains(&plain.as_str()) || name.ends_with("_id") || name.ends_with("_ids")
-}
-
-fn is_aside(segment: &Segment) -> bool {
-    matches!(segment, Segment::Name(name) if member_names::is_not_records(name))
-}
-
-fn is_container(value: &Value) -> bool {
-    value.is_object() || value.is_array()
+    let is_container = |value: &Value| value.is_object() || value.is_array();
+    let is_column = arrays.iter().all(|(path, own)| {
+        let is_beside = matches!(path.segments().split_last(), Some((Segment::Name(_), beside)) if beside == parents);
+        let values = path.of_value(page).and_then(Value::as_array);
+        is_beside && own == length && values.is_some_and(|values| !values.iter().any(is_container))
+    });
+    let paths: Vec<_> = arrays.iter().map(|(path, _)| format!("\"{path}\"")).collect();
+    let paths = paths.join(", ");
+    is_column.then(|| {
+        format!(
+            "arrays of one length side by side (if they are columns, write records = {{ path = [{paths}], as = \"columns\" }})"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -57,26 +32,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrays_with_one_index_among_them_are_columns() {
-        let shown =
-            |page: &Value| paths(page).map(|paths| paths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
-        assert_eq!(shown(&json!({"ids": [1, 2], "names": ["a", null], "next": "t"})).as_deref(), Some("ids names"));
-        let hourly = json!({"hourly": {"time": ["00:00", "01:00"], "rain": [0.0, 0.1], "wind": [3, 4]}});
-        assert!(shown(&hourly).is_some_and(|paths| paths.split(' ').count() == 3));
+    fn scalars_of_one_length_side_by_side_may_be_columns() {
+        let names = |page: &Value, names: &str| phrase(page).is_some_and(|phrase| phrase.contains(names));
+        assert!(names(&json!({"ids": [1, 2], "names": ["a", null], "next": "t"}), "path = [\"ids\", \"names\"]"));
+        assert!(names(&json!({"hourly": {"time": ["0"], "rain": [0.1]}}), "\"hourly.time\""));
         for page in [
             json!({"ids": [1, 2], "names": ["a"]}),
             json!({"ids": [1, 2]}),
-            json!({"ids": [1, 1], "names": ["a", "b"]}),
-            json!({"users": ["a", "b"], "groups": ["c", "d"]}),
-            json!({"user_ids": [1, 2], "group_ids": [3, 4]}),
-            json!({"ids": [1, 2], "names": ["a", "b"], "rows": []}),
             json!({"ids": [1, 2], "rows": [{"a": 1}, {"a": 2}]}),
-            json!({"ids": [1, 2], "errors": ["x", "y"]}),
             json!({"ids": [1, 2], "of": {"names": ["a", "b"]}}),
-            json!({"ids": [1], "names": ["a"]}),
             json!([[1, 2], [3, 4]]),
         ] {
-            assert_eq!(shown(&page), None, "{page}");
+            assert_eq!(phrase(&page), None, "{page}");
         }
     }
 }

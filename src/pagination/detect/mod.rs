@@ -75,13 +75,7 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
         return detection;
     }
     let likeliest = records_path(request, page);
-    let is_one = |path: &Path| !record_array::is_one_of_several(request, page, path, record_array::Rivals::Filled);
-    if !likeliest.as_ref().is_some_and(is_one)
-        && let Some(paths) = columns::paths(page)
-    {
-        return of_columns(request, headers, page, &paths);
-    }
-    match likeliest.filter(is_one) {
+    match likeliest.filter(|path| !record_array::is_one_of_several(request, page, path, record_array::Rivals::Filled)) {
         Some(records) => {
             let doubt = record_array::doubt(request, page, &records);
             around(request, headers, page, records.into(), doubt)
@@ -91,22 +85,10 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
                 arrays if arrays.is_empty() => "no array of records".to_owned(),
                 arrays => format!("no array that is surely the records: {arrays}"),
             };
-            let seen = vec![read_links(headers).1, arrays];
+            let seen = [read_links(headers).1, arrays].into_iter().chain(columns::phrase(page)).collect();
             Detection { candidates: Vec::new(), lone: None, records: 0, seen }
         }
     }
-}
-
-/// Reads the first page, whose arrays are columns. The second page has to have them, too.
-fn of_columns(request: &PageRequest, headers: &HeaderMap, page: &Value, paths: &[Path]) -> Detection {
-    let told = paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ");
-    let doubt = format!("{told} are columns only if the next page has them, too");
-    let mut detection = around(request, headers, page, paths[0].clone().into(), Some(doubt));
-    for candidate in &mut detection.candidates {
-        candidate.pagination.records.shape = RecordsShape::Columns;
-        candidate.pagination.records.paths = paths.to_vec();
-    }
-    detection
 }
 
 /// Reads the first page, whose records are at a known path.
