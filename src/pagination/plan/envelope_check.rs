@@ -5,7 +5,7 @@ use crate::pagination::detect::{self, Sketch};
 use crate::pagination::end_settings::{UnnamedCounts, may_say_more};
 use crate::pagination::error::PageError;
 use crate::pagination::error_settings::OwnWords;
-use crate::pagination::error_words::check_beside;
+use crate::pagination::error_words::{check_beside, check_empty};
 use crate::pagination::page::{Head, Page};
 use crate::pagination::page_envelope::PageEnvelope;
 use crate::pagination::request::PageRequest;
@@ -48,6 +48,16 @@ pub(super) struct ArrivedPage<'a> {
 impl ArrivedPage<'_> {
     fn envelope(self) -> PageEnvelope {
         PageEnvelope::read(&self.head.headers, self.page.sketch.outline(), self.asked, self.records)
+    }
+
+    /// Checks the words of an empty page behind a proven end: a failure refutes it, also the word "truncated", but no text that is merely new.
+    pub(super) fn check_confirming(self, pagination: &Pagination) -> Result<(), PageError> {
+        match pagination.failures.words {
+            OwnWords::Heeded if self.records == 0 => {
+                check_empty(&self.envelope().without(|path| pagination.failures.judges(path)))
+            }
+            OwnWords::Heeded | OwnWords::Ignored => Ok(()),
+        }
     }
 }
 

@@ -99,6 +99,13 @@ impl PageWords<'_> {
         self.0.envelopes.check_words(&self.0.pagination, page, place)
     }
 
+    /// Checks what a page says of itself that confirms a proof other than an empty page.
+    pub(super) fn check_confirming(&self, head: &Head, page: &Page) -> Result<(), PageError> {
+        let asked = self.0.addresses.origin();
+        let page = ArrivedPage { head, page, records: self.0.release.page().records(), asked };
+        page.check_confirming(&self.0.pagination)
+    }
+
     /// Checks what came against numbers beside the records.
     pub(super) fn check_counts(&mut self) -> Result<(), PageError> {
         let Walk { addresses, page_size, overlap, progress, pagination, envelopes, .. } = &mut *self.0;

@@ -78,8 +78,9 @@ impl Walk {
         if let Aim::Confirm(proof) = aim
             && (!self.overlap.is_active() || records == 0 || self.overlap.has_ended())
         {
-            if proof == Proof::EmptyPage {
-                PageWords(self).check(head, page, JudgedPage::Last)?;
+            match proof {
+                Proof::EmptyPage => PageWords(self).check(head, page, JudgedPage::Last)?,
+                _ => PageWords(self).check_confirming(head, page)?,
             }
             return KeysetWalk(self).hold(Ok(proof));
         }
@@ -97,9 +98,6 @@ impl Walk {
         match self.trail.conclude(records, new, length, is_first) {
             Conclusion::Ordinary => {}
             Conclusion::GoesOn => new = records,
-            // The flag of the page behind the record has said so, and the record is there. Some upstreams have it on each page with records. Of
-            // the list's beginning, nothing shows that a key leads anywhere.
-            Conclusion::Proven(proof @ Proof::Flag) if !is_first => return self.finish(proof),
             // The page says itself that the held end is none. More may follow behind its last record, if the upstream finds that.
             Conclusion::Proven(_) if more == Some(true) && self.trail.refutes_anew() => new = records,
             Conclusion::Proven(_) if more == Some(true) => return Err(self.end_rules().more_without_next()),
