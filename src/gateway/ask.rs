@@ -31,6 +31,8 @@ pub(super) struct StreamRequest {
     pub(super) options: StreamOptions,
     pub(super) collection: Arc<Collection>,
     client: Client,
+    /// Context of the request in its client's trace, which the traces of its crawls link.
+    trace: Option<TraceContext>,
     /// Request of the first page. Its URL has sorted parameters: a client that resumes may spell them in another order.
     pub(super) first: PageRequest,
     /// Parents, of a request for the lists of all. Their segments are open in `first`.
@@ -99,11 +101,11 @@ impl StreamRequest {
             headers: sent,
             body: read.or_else(|| collection.body.clone().map(RequestBody::Json)),
         };
-        let trace = CrawlTrace::new(&collection.path, TraceContext::of(&head.headers));
         let (pagination, applied) = in_order(&collection.pagination, options.order);
         let original = original(&head.uri, names);
         Ok(Self {
-            client: route.client().clone().in_trace(trace),
+            client: route.client().clone(),
+            trace: TraceContext::of(&head.headers),
             peer: head.extensions.get::<IpAddr>().copied(),
             options,
             collection,
@@ -158,10 +160,11 @@ impl StreamRequest {
         ShownRequest { target, has_address: self.has_address(), sender }
     }
 
-    /// Returns the crawl that fills a snapshot for this request.
+    /// Returns a crawl that fills a snapshot for this request, in a trace of its own: a refreshed collection has one request and any number of
+    /// crawls.
     pub(super) fn crawl(&self, memory: &MemoryBudget, crawls: &Crawls) -> Crawl {
         Crawl {
-            client: self.client.clone(),
+            client: self.client.clone().in_trace(CrawlTrace::new(&self.collection.path, self.trace)),
             pagination: Arc::clone(&self.pagination),
             caps: self.collection.caps.clone(),
             first: self.first.clone(),

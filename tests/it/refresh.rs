@@ -1,6 +1,7 @@
 //! Refresh: complete snapshots that are ready before a client asks.
 
 use http::HeaderValue;
+use serde_json::Value;
 
 use super::client::{self, Received, Version, stream};
 use super::proxy::{Process, Proxy};
@@ -81,6 +82,27 @@ async fn a_crawl_that_fails_is_begun_again() {
     asked(&upstream, 5).await;
     let received = ask(&proxy).await;
     assert_eq!(received.whole(), "\"1 of 3\"\n\"0 of 2\"\n");
+}
+
+#[tokio::test]
+async fn each_crawl_is_a_trace_of_its_own() {
+    let upstream = Upstream::scripted(0, |asked, _| two_pages(asked)).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let toml = configuration(&upstream, "disk = \"0\"\nfresh_for = \"0\"", "1s");
+    std::fs::write(&file, format!("listen = \"127.0.0.1:0\"\n{toml}")).unwrap();
+    let arguments = ["--log-format".as_ref(), "json".as_ref(), "--config".as_ref(), file.path().as_os_str()];
+    let mut process = Process::serve_with(arguments).await;
+    let mut traces = Vec::new();
+    for crawl in 1..=2 {
+        let end: Value = serde_json::from_str(&process.has_said(": complete: 2 records").await).unwrap();
+        process.forget();
+        let trace = end["span"]["trace_id"].as_str().unwrap_or_else(|| panic!("crawl {crawl} has no trace: {end}"));
+        traces.extend([trace.to_owned(), trace.to_owned()]);
+    }
+    let sent: Vec<_> =
+        upstream.asked().iter().map(|asked| asked.header("traceparent").unwrap()[3..35].to_owned()).collect();
+    assert_eq!(sent[..4], traces, "two pages of each crawl");
+    assert_ne!(traces[0], traces[2]);
 }
 
 #[tokio::test]
