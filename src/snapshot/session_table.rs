@@ -42,6 +42,19 @@ impl SessionTable {
     /// Most names of one caller.
     pub(super) const SHARE: usize = Self::CAPACITY / 4;
 
+    /// Makes the table of an earlier process from its bindings, the oldest first. The last one of each session counts; of too many sessions
+    /// those are kept that were bound last.
+    pub(super) fn restored(bindings: Vec<SessionBinding>) -> Self {
+        let mut table = Self::default();
+        for binding in bindings.into_iter().rev() {
+            if table.bound.len() == Self::CAPACITY {
+                break;
+            }
+            table.bound.entry(binding.session).or_insert(BoundName { binding, caller: None });
+        }
+        table
+    }
+
     /// Returns the binding of a session that is used now.
     pub(super) fn used(&mut self, session: CacheKey, now: u64) -> Option<SessionBinding> {
         let BoundName { binding, .. } = self.bound.get_mut(&session)?;
@@ -69,11 +82,6 @@ impl SessionTable {
             BindingState::Awaited | BindingState::Answered => {}
         }
         (*bound, *bound != before)
-    }
-
-    /// Takes a binding of an earlier process over. Of several of a session the last one counts.
-    pub(super) fn restore(&mut self, binding: SessionBinding) {
-        self.bound.insert(binding.session, BoundName { binding, caller: None });
     }
 
     /// Returns all bindings, the longest unused first.
@@ -192,6 +200,22 @@ mod tests {
         for number in [0, 1] {
             assert!(table.used(session(number), 0).is_some(), "{number}");
         }
+    }
+
+    #[test]
+    fn all_names_that_waited_are_restored_and_of_too_many_those_that_were_bound_last() {
+        use BindingState::{Answered, Awaited};
+        let line = |number, state| binding(number, 0, state, 0);
+        let lines = |number| [line(number, Awaited), line(number, Answered)];
+        let mut table = SessionTable::restored((0..SessionTable::CAPACITY).flat_map(lines).collect());
+        assert_eq!(table.bound.len(), SessionTable::CAPACITY);
+        for number in [0, 1, SessionTable::CAPACITY - 1] {
+            assert_eq!(table.used(session(number), 0), Some(line(number, Answered)), "{number}");
+        }
+        let mut table = SessionTable::restored((0..SessionTable::CAPACITY + 2).flat_map(lines).collect());
+        assert_eq!(table.bound.len(), SessionTable::CAPACITY);
+        let kept = [0, 1, 2].map(|number| table.used(session(number), 0).is_some());
+        assert_eq!(kept, [false, false, true]);
     }
 
     #[test]

@@ -41,10 +41,7 @@ impl Sessions {
         let read = file.as_ref().map_or_else(|| Ok(Vec::new()), SessionFile::read);
         let written = read.and_then(|bindings| {
             let lines = bindings.len();
-            // The newest of a file that is too long.
-            for binding in bindings.into_iter().skip(lines.saturating_sub(SessionTable::CAPACITY)) {
-                table.restore(binding);
-            }
+            table = SessionTable::restored(bindings);
             match &mut file {
                 Some(file) if lines > 0 => file.rewrite(&table.bindings()),
                 Some(_) | None => Ok(()),
