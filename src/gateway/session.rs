@@ -89,7 +89,8 @@ impl Session {
         Ok(())
     }
 
-    /// Returns the snapshot that the session has, or checks that the request may give it one.
+    /// Returns the snapshot that the session has, or checks that the request may give it one. The representation of one that is awaited is
+    /// left to [`Session::check_form`]: it may be lost.
     pub(super) fn admit(
         &self,
         request: &StreamRequest,
@@ -97,8 +98,12 @@ impl Session {
     ) -> Result<Option<SnapshotId>, SessionRefusal> {
         let options = &request.options;
         match &self.bound {
-            Some(bound) if options.view == View::Records => self.snapshot_of(bound).map(Some),
-            Some(bound) => Ok(Some(bound.snapshot)),
+            Some(bound) => {
+                if !self.is_awaited() {
+                    self.check_form(options)?;
+                }
+                Ok(Some(bound.snapshot))
+            }
             None if !may_begin(options) => Err(SessionRefusal::Free),
             None => {
                 let room = fill.registry.sessions().make_room(caller(request, fill.registry.store()));
@@ -121,15 +126,17 @@ impl Session {
         match tokio::task::spawn_blocking(move || registry.sessions().bind(wanted, caller)).await {
             Ok(bound) => {
                 self.bound = Some(bound);
-                self.snapshot_of(&bound)
+                self.check_form(&request.options).map(|()| bound.snapshot)
             }
             // Not bound where the process ends meanwhile.
             Err(_) => Ok(id),
         }
     }
 
-    fn snapshot_of(&self, bound: &SessionBinding) -> Result<SnapshotId, SessionRefusal> {
-        if bound.form == self.form { Ok(bound.snapshot) } else { Err(SessionRefusal::OtherForm) }
+    /// Checks that a request for records asks for the representation in which the session was begun.
+    pub(super) fn check_form(&self, options: &StreamOptions) -> Result<(), SessionRefusal> {
+        let is_other = self.bound.is_some_and(|bound| bound.form != self.form);
+        if is_other && options.view == View::Records { Err(SessionRefusal::OtherForm) } else { Ok(()) }
     }
 }
 

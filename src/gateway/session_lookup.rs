@@ -70,7 +70,10 @@ impl SnapshotLookup {
         let refusal = match self.named(request, keys, bound).await {
             Some(Ok((snapshot, _))) if needs_all && session::is_lost(&snapshot) => SessionRefusal::NotWhole,
             Some(Err(NoSnapshot::Gone(_))) if is_awaited => SessionRefusal::Over,
-            Some(found) => return found,
+            Some(found) => {
+                session.check_form(options)?;
+                return found;
+            }
             None => SessionRefusal::Over,
         };
         if !is_awaited {

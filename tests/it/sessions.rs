@@ -340,6 +340,8 @@ async fn a_wait_in_vain_is_an_error_without_a_record() {
     let problem: Value = serde_json::from_slice(&late.body).unwrap();
     let pinned = problem["snapshot"].as_str().unwrap().to_owned();
     assert!(problem["detail"].as_str().unwrap().contains("2 records so far"), "{problem}");
+    let table = get(&proxy, "/a?_snapshot=~x&_wait=complete&_format=csv").await;
+    assert_eq!(table.head.status, StatusCode::CONFLICT, "the name is awaited in another representation");
     let again = tokio::spawn(client::receive(Version::Http1, proxy.address, stream("/a?_snapshot=~x&_wait=complete")));
     gate.reached().await;
     gate.open();
@@ -396,6 +398,12 @@ async fn a_session_whose_crawl_broke_for_good_is_over() {
     assert_eq!(get(&proxy, waiting).await.head.status, StatusCode::BAD_GATEWAY);
     assert_eq!(get(&proxy, waiting).await.whole(), whole("nobody", 4));
     assert_eq!(upstream.asked().len(), 8);
+    // Also in another representation.
+    let table = "/a?_snapshot=~w&_wait=complete&_format=csv";
+    assert_eq!(get(&proxy, table).await.head.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(get(&proxy, "/a?_snapshot=~w").await.whole(), whole("nobody", 6));
+    assert_eq!(get(&proxy, table).await.head.status, StatusCode::CONFLICT);
+    assert_eq!(upstream.asked().len(), 12);
 }
 
 #[tokio::test]
