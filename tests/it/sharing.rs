@@ -674,6 +674,11 @@ async fn a_snapshot_that_is_dated_in_the_future_is_fresh_for_no_longer_than_a_ne
     let ttl: u64 = found.header("cache-status").unwrap().strip_prefix("unpage; hit; ttl=").unwrap().parse().unwrap();
     assert!((200..=300).contains(&ttl), "{ttl}");
     assert_eq!(crawls(&upstream), 1);
+    // The files are dated now: the next start makes the list no fresher.
+    for name in files(folder.path()) {
+        let dated = folder.path().join(name).metadata().unwrap().modified().unwrap();
+        assert!(dated <= SystemTime::now(), "{dated:?}");
+    }
 }
 
 #[tokio::test]

@@ -140,13 +140,19 @@ impl Folder {
         );
     }
 
-    /// Takes now for the last write of snapshots that a clock which was ahead has dated: they would be fresh until that time.
+    /// Dates snapshots now, and their files, which a clock that was ahead has dated: they would be fresh until that time, or after each start.
     fn correct_future(&self, stored: &mut [StoredSnapshot]) {
         let now = SystemTime::now();
         let mut ahead = 0;
         for stored in stored.iter_mut().filter(|stored| stored.modified > now) {
             stored.modified = now;
             ahead += 1;
+            let paths = self.paths(stored.id);
+            for path in [paths.lines, paths.journal] {
+                if let Err(error) = private().open(&path).and_then(|file| file.set_modified(now)) {
+                    tracing::warn!(path = %path.display(), %error, "a file that is dated in the future can't be dated now");
+                }
+            }
         }
         if ahead > 0 {
             tracing::warn!(
