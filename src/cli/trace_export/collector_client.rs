@@ -15,7 +15,7 @@ use url::Url;
 
 use super::span_queue::QueueState;
 use crate::config::{Proxy, Upstream};
-use crate::upstream::{Client, Governors};
+use crate::upstream::{Client, Governors, RequestEffect};
 
 /// Longest answer that is read, in bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
@@ -54,7 +54,7 @@ impl HttpClient for CollectorClient {
         let (client, url, limit) = (self.client.clone(), self.url.clone(), self.limit);
         let exchange = async move {
             let request = request.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync());
-            let (head, body) = client.forward(&url, request).await?.into_parts();
+            let (head, body) = client.forward(&url, request, RequestEffect::MayWrite).await?.into_parts();
             let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
             Ok(Response::from_parts(head, body))
         };
