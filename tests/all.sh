@@ -43,15 +43,17 @@ installation() {
 lints() {
   step "cargo fmt" cargo fmt --check
   step "licences, bans and sources" python3 tests/dependencies.py
-  step "cargo clippy" cargo clippy --locked --all-targets --features otlp -- -D warnings
+  step "cargo clippy" cargo clippy --locked --all-targets -- -D warnings
+  step "cargo clippy of the export of spans" cargo clippy --locked --lib --bins --features otlp -- -D warnings
   step "cargo clippy of the library alone" cargo clippy --locked --package unpage --no-default-features --lib -- -D warnings
   true
 }
 
 debug_builds() {
   step "cargo test" rust_tests
-  # Behind the tests, which run the binary that it replaces.
+  # Behind the tests, which run the binary that they replace.
   step "a static binary" static_binary
+  step "the export of spans" otlp
   step "cargo package" packed_crate
   step "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
   step "bench check" bench_check
@@ -220,13 +222,19 @@ fingerprint() {
 
 # Those that are ignored elsewhere need what was installed here.
 rust_tests() {
-  timeout 2400 cargo test --locked --no-fail-fast --features otlp -- --include-ignored 2>&1 | tee "$rust_log"
+  timeout 2400 cargo test --locked --no-fail-fast -- --include-ignored 2>&1 | tee "$rust_log"
 }
 
-# The binary of the container image and of the export of spans, whose tests need no optimised one: another release build would take five minutes.
+# The binary of the container image, whose tests need no optimised one: another release build would take five minutes.
 static_binary() {
-  cargo rustc --locked --quiet --bin unpage --features otlp -- -C target-feature=+crt-static -C strip=symbols &&
+  cargo rustc --locked --quiet --bin unpage -- -C target-feature=+crt-static -C strip=symbols &&
     install -D "$CARGO_TARGET_DIR/debug/unpage" "$CARGO_TARGET_DIR/static/unpage"
+}
+
+# What is shipped has no `otlp`, so the other tests run without it: with it run those of the export, which also build its binary.
+otlp() {
+  timeout 1200 cargo test --locked --quiet --features otlp --lib --test it -- trace_export planted_secrets &&
+    install -D "$CARGO_TARGET_DIR/debug/unpage" "$CARGO_TARGET_DIR/otlp/unpage"
 }
 
 # The masks of AArch64, which no other test runs: the splitter's unit tests alone, under an emulator.

@@ -10,7 +10,7 @@ import requests
 from harness.client import STREAM
 from harness.collector import Collector, attributes, named
 from harness.process import free_port
-from harness.proxy import Serve, static_binary
+from harness.proxy import Serve, tracing_binary
 from harness.scripted import PAGES, RECORDS, WHOLE, Fault, Server, page, send_json
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -38,7 +38,7 @@ def traced(serve):
 
     def start(config: str, url: str, **variables: str) -> Serve:
         environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, **variables}
-        return serve(config=config, environment=environment, program=static_binary())
+        return serve(config=config, environment=environment, program=tracing_binary())
 
     return start
 

@@ -18,9 +18,19 @@ def binary() -> Path:
 
 
 def static_binary() -> Path:
-    """A static debug build with the feature `otlp`: `$UNPAGE_STATIC`, else the one that tests/all.sh has built of this tree."""
+    """A static debug build: `$UNPAGE_STATIC`, else the one that tests/all.sh has built of this tree."""
+    return built("UNPAGE_STATIC", "static")
+
+
+def tracing_binary() -> Path:
+    """A debug build with the feature `otlp`: `$UNPAGE_OTLP`, else the one that tests/all.sh has built of this tree."""
+    return built("UNPAGE_OTLP", "otlp")
+
+
+def built(variable: str, folder: str) -> Path:
+    """The program that this variable names, else the one in this folder of the builds."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
-    return Path(os.environ.get("UNPAGE_STATIC", target / "static" / "unpage"))
+    return Path(os.environ.get(variable, target / folder / "unpage"))
 
 
 def listening(child: Child) -> str:
