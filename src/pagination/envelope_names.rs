@@ -95,6 +95,12 @@ pub(super) fn is_truncation(name: &str) -> bool {
     matches!(plain(name).as_str(), "truncated" | "istruncated")
 }
 
+/// Returns true for the place of a count that may be that of one page: no word in it speaks of the whole collection.
+pub(super) fn may_count_page(place: &str) -> bool {
+    const WHOLE: [&str; 8] = ["total", "totals", "filtered", "found", "match", "matches", "matched", "hits"];
+    !words(place).iter().any(|word| WHOLE.contains(&&**word))
+}
+
 /// Returns true for names that differ in case and punctuation alone.
 pub(super) fn is_same_word(name: &str, other: &str) -> bool {
     plain(name) == plain(other)

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::content_range::content_range;
 use super::detect::last_place::{CrawledExtent, LastPlace};
-use super::envelope_names::{CountName, WordRole, is_count, is_remaining, is_same_word, paging_objects, total_headers};
+use super::envelope_names::{
+    CountName, WordRole, is_count, is_remaining, is_same_word, may_count_page, paging_objects, total_headers,
+};
 use super::error::PageError;
 use super::path::{Path, Segment};
 use super::request::PageRequest;
@@ -189,6 +191,14 @@ impl PageEnvelope {
         self.words.iter().find(|(known, _)| known == path).map(|(_, value)| value)
     }
 
+    /// Returns true if a number counts as many records: of several, as all records and the filtered ones, one is enough. Where a greater one
+    /// stands beside it, the number of the page's own records agrees with nothing, unless its name says that it is more.
+    fn agrees(&self, records: u64) -> bool {
+        let has_greater = self.counts.iter().any(|(_, number)| *number > records);
+        let is_own = |place: &str| has_greater && records == self.records && may_count_page(place);
+        self.counts.iter().any(|(place, number)| *number == records && !is_own(place))
+    }
+
     /// Checks the end of a collection against the numbers of its first page, which this is, and of its last.
     /// Such a number can't prove an end, since its name is only likely, but it refutes one.
     pub(super) fn check_counts(&self, last: Option<&Self>, extent: CrawledExtent) -> Result<(), PageError> {
@@ -199,14 +209,15 @@ impl PageEnvelope {
         let is_past = last.is_some_and(Self::is_empty);
         if let Some(records) = extent.records {
             let last_counts = || last.into_iter().flat_map(|last| &last.counts);
-            // Of several numbers, as all records and the filtered ones, one that agrees is enough.
-            if self.counts.iter().chain(last_counts()).any(|(_, number)| *number == records) {
-                return Ok(());
-            }
+            let agrees = self.agrees(records) || last.is_some_and(|last| last.agrees(records));
             let still = |place: &str| last_counts().find(|(other, _)| other == place).filter(|_| !is_past);
             let refuting = self.counts.iter().find_map(|(place, number)| {
                 let number = still(place).map_or(*number, |(_, number)| *number);
-                (number > records).then(|| PageError::CountContradicts { place: place.clone(), number, records })
+                (number > records && !agrees).then(|| PageError::CountContradicts {
+                    place: place.clone(),
+                    number,
+                    records,
+                })
             });
             refuting.map_or(Ok(()), Err)?;
         }
@@ -343,9 +354,23 @@ mod tests {
             json!({"total_amount": 70, "unread_count": 70, "remaining": 70, "max_results": 70, "rate_limit": {"total": 3}}),
             json!({"order": {"id": 1, "total": 70}}),
             json!({"recordsTotal": 70, "recordsFiltered": 35}),
+            json!({"count": 35, "numberOfElements": 35}),
         ];
         for page in pages {
             assert!(envelope(&page, 35).check_counts(None, came(35)).is_ok(), "{page}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_a_pages_own_records_agrees_with_no_end() {
+        for page in [
+            json!({"numberOfElements": 10, "totalElements": 47}),
+            json!({"itemCount": 10, "total": 47}),
+            json!({"count": 10, "number": 0, "totalPages": 5}),
+            json!({"total": 10, "page": 1, "total_pages": 5}),
+        ] {
+            let extent = CrawledExtent { pages: Some(1), ..came(10) };
+            assert!(envelope(&page, 10).check_counts(None, extent).is_err(), "{page}");
         }
     }
 

@@ -292,9 +292,4 @@ impl Pagination {
     pub fn template(&self) -> Option<&Template> {
         self.style.rules().template()
     }
-
-    /// Returns true if the upstream's own count is configured, or known by the style.
-    pub(super) fn has_total(&self) -> bool {
-        self.total_source().is_some() || self.total_pages.is_some()
-    }
 }

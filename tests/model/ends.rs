@@ -293,6 +293,38 @@ fn a_page_that_names_a_later_page_as_the_last_is_no_end() {
 }
 
 #[test]
+fn an_offset_of_the_last_page_is_compared_with_the_records_of_a_list_of_tokens() {
+    let pages = |ids: &[std::ops::Range<u64>]| {
+        let count = ids.len();
+        let page = |at: usize| json!({"data": data(ids[at].clone()), "next": (at + 1 < count).then(|| at.to_string()), "_links": {"last": {"href": "/list?offset=4"}}});
+        (0..count).map(page).collect::<Vec<_>>()
+    };
+    let whole = crawl(&of(cursor()), answers(pages(&[0..2, 2..4, 4..5])));
+    assert!(whole.end.is_ok() && whole.ids.len() == 5, "{:?}", whole.end);
+    for cut in [pages(&[0..2, 2..3]), pages(std::slice::from_ref(&(0..2)))] {
+        let crawled = crawl(&of(cursor()), answers(cut.clone()));
+        assert!(matches!(crawled.end, Err(PageError::NotTheLast(_))), "{:?}", crawled.end);
+        let heedless = Pagination { unnamed_counts: unpage::pagination::UnnamedCounts::Ignored, ..of(cursor()) };
+        assert!(crawl(&heedless, answers(cut)).end.is_ok());
+    }
+}
+
+#[test]
+fn a_configured_total_that_never_comes_leaves_other_numbers_their_say() {
+    let more = Some(More { path: path("has_more"), while_: json!(true) });
+    let pagination = Pagination { total: Some(Source::Body(path("nope"))), more, ..page() };
+    for (around, is_end) in [
+        (json!({"totalElements": 47}), false),
+        (json!({"page": 1, "total_pages": 5}), false),
+        (json!({"nope": 2, "totalElements": 47}), true),
+        (json!({}), true),
+    ] {
+        let crawled = crawl(&pagination, answers(vec![beside(json!({"data": data(0..2), "has_more": false}), &around)]));
+        assert_eq!(crawled.end.is_ok(), is_end, "{around}: {:?}", crawled.end);
+    }
+}
+
+#[test]
 fn a_status_past_the_last_page_is_no_end_before_the_page_that_the_first_one_names() {
     let pagination = Pagination { end: End::from(StatusCode::NOT_FOUND), ..page() };
     let ended = |pages: u64| {

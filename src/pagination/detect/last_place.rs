@@ -89,8 +89,10 @@ impl LastPlace {
         asked: &PageRequest,
         found: &mut Vec<Self>,
     ) {
-        // An object with an id is a thing of its own, as a document with its pages.
-        if members.get("id").is_some_and(|id| id.is_string() || id.is_number()) {
+        // An object with an id is a thing of its own, as a document with its pages; the page itself may have that of its parent.
+        if path.iter().any(|segment| matches!(segment, Segment::Name(_)))
+            && members.get("id").is_some_and(|id| id.is_string() || id.is_number())
+        {
             return;
         }
         let counts = |name: &str| has_word(name, "page") && member_names::is_total_pages(name);
@@ -167,7 +169,9 @@ impl LastPlace {
         let words = || first.iter().chain(last);
         let agrees =
             |word: &Self| matches!((word.last, extent.pages), (LastNumber::Pages(last), Some(pages)) if last == pages);
-        if words().any(agrees) { None } else { words().find(|word| word.refutes(extent)) }
+        // An empty page makes its numbers up, and agrees with nothing.
+        let agreeing = if is_past { &[] } else { last };
+        if first.iter().chain(agreeing).any(agrees) { None } else { words().find(|word| word.refutes(extent)) }
     }
 
     fn refutes(&self, extent: CrawledExtent) -> bool {
@@ -182,9 +186,9 @@ impl LastPlace {
         }
     }
 
-    /// Returns true if the page that says so, which answers `request` and is the last of `walked`, is plainly not the last. A page that always
-    /// says 1 is refuted by the pages that came.
-    pub(super) fn is_later(&self, request: &PageRequest, walked: u64) -> bool {
+    /// Returns true if the page that says so, which answers `request` and is the last of those that came, is plainly not the last. A page that
+    /// always says 1 is refuted by the pages that came, and an offset in a list of tokens by the records.
+    pub(super) fn is_later(&self, request: &PageRequest, walked: CrawledExtent) -> bool {
         let asked = |wanted: PageParam| {
             let params = request.params();
             let mut numbers = params.iter().filter(|param| page_param(&param.name) == Some(wanted));
@@ -192,10 +196,12 @@ impl LastPlace {
         };
         let page = || asked(PageParam::Page);
         match self.last {
-            LastNumber::Pages(last) | LastNumber::Page(last) if walked >= last => false,
+            LastNumber::Pages(last) | LastNumber::Page(last) if walked.pages.is_some_and(|pages| pages >= last) => {
+                false
+            }
             LastNumber::Pages(last) => self.own.map(|own| own + 1).or_else(page).is_some_and(|own| own < last),
             LastNumber::Page(last) => page().is_none_or(|own| own < last),
-            LastNumber::Offset(last) => asked(PageParam::Offset).unwrap_or(0) < last,
+            LastNumber::Offset(last) => asked(PageParam::Offset).or(walked.records).is_some_and(|before| before < last),
         }
     }
 
@@ -245,6 +251,7 @@ mod tests {
     fn the_last_page_is_read_from_its_usual_places() {
         for (page, place) in [
             (json!({"page": 3, "pages": 5}), "`pages` is 5"),
+            (json!({"id": 550, "page": 3, "total_pages": 5}), "`total_pages` is 5"),
             (json!({"total_pages": "5"}), "`total_pages` is 5"),
             (json!({"number": 2, "totalPages": 5}), "`totalPages` is 5"),
             (json!({"meta": {"page": 3, "pageCount": 5}}), "`meta.pageCount` is 5"),
@@ -303,6 +310,7 @@ mod tests {
             (numbers(1, 4), numbers(5, 9), true, Some(5), true),
             (numbers(1, 4), numbers(5, 4), true, Some(5), false),
             (numbers(1, 5), numbers(4, 3), true, Some(4), true),
+            (numbers(1, 5), numbers(3, 3), true, Some(3), true),
             // One that agrees is enough.
             (of(json!({"page": 1, "pages": 120, "total_pages": 4})), Vec::new(), false, Some(4), false),
             // From the middle, where numbers may be counted from 0.

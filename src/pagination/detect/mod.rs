@@ -28,7 +28,7 @@ use serde_json::Value;
 use url::Url;
 
 use self::first_page::{AmbiguousCounts, FirstPage, RecordsPlace};
-use self::last_place::LastPlace;
+use self::last_place::{CrawledExtent, LastPlace};
 pub use self::member_names::{PageParam, page_param};
 use self::next_pointer::{Pointer, PointerValue, is_same_url};
 use self::page_members::query_of;
@@ -163,8 +163,8 @@ pub fn live_beside(url: &Url, headers: &HeaderMap, page: &Value, ended: &[&Sourc
     }
 }
 
-/// Sign that pages follow the one from `url`, the last of `walked`, by a number of pages or a link to the last one, as a phrase.
-pub fn later_page(url: &Url, headers: &HeaderMap, page: &Value, walked: u64) -> Option<String> {
+/// Sign that pages follow the one from `url`, the last of those that came, by a number of pages or a link to the last one, as a phrase.
+pub(super) fn later_page(url: &Url, headers: &HeaderMap, page: &Value, walked: CrawledExtent) -> Option<String> {
     let request = PageRequest::get(url.clone());
     let words = LastPlace::of_head(headers, &request).into_iter().chain(LastPlace::of_page(page, &request));
     words.into_iter().find(|word| word.is_later(&request, walked)).map(|word| word.shown().to_owned())

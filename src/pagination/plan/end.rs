@@ -11,7 +11,8 @@ use super::page_overlap::PageOverlap;
 use super::progress::WalkProgress;
 use super::walk_state::Aim;
 use crate::pagination::detect;
-use crate::pagination::end_settings::{End, LonePage};
+use crate::pagination::detect::last_place::CrawledExtent;
+use crate::pagination::end_settings::{End, LonePage, UnnamedCounts};
 use crate::pagination::error::PageError;
 use crate::pagination::page::{Head, Page};
 use crate::pagination::pagination_author::PaginationAuthor;
@@ -68,7 +69,7 @@ impl EndRules<'_> {
         match style_end {
             StyleEnd::Shared if self.pagination.style.is_pointed() => self.by_pointer(page),
             StyleEnd::Shared => self.by_count(&page),
-            StyleEnd::Whole => single(page.answer.head, page.page).map(PageLead::End),
+            StyleEnd::Whole => self.single(page.answer.head, page.page).map(PageLead::End),
             StyleEnd::Proven(proof) => Ok(PageLead::End(proof)),
             StyleEnd::Range { total: Some(total), is_last: true } => Ok(PageLead::End(Proof::Total(total))),
             StyleEnd::Range { .. } => Ok(match self.next(page.answer)? {
@@ -106,7 +107,7 @@ impl EndRules<'_> {
         if matches!(self.pagination.style, Style::Single(_)) && self.pagination.single_page != LonePage::Refuse {
             let is_linked = self.pagination.author == PaginationAuthor::LinkedLists;
             let proof = if is_linked { Proof::LinkedLists } else { Proof::LonePage };
-            return single(page.answer.head, page.page).map(|_| PageLead::End(proof));
+            return self.single(page.answer.head, page.page).map(|_| PageLead::End(proof));
         }
         if let Some(reach) = self.overlap.reach().filter(|_| page.answer.records > 0) {
             return self.by_overlap(page, reach);
@@ -133,7 +134,7 @@ impl EndRules<'_> {
                 (Some(more), Some(true)) => {
                     Err(PageError::MoreThanOnePage(format!("`{}` says that there is more", more.path)))
                 }
-                _ => single(page.answer.head, page.page).map(PageLead::End),
+                _ => self.single(page.answer.head, page.page).map(PageLead::End),
             };
         };
         // Where records may have been deleted that were read, more may follow than the total says.
@@ -162,14 +163,23 @@ impl EndRules<'_> {
     /// Returns true if the page says by its flag that more follow, or plainly has the address of a next one, or a flag, that the pagination
     /// does not read.
     fn leads_on(&self, page: &WholePage<'_>) -> bool {
-        page.more.unwrap_or_else(|| Self::names_next(page.answer.head, page.page, self.progress.pages()))
+        page.more.unwrap_or_else(|| self.names_next(page.answer.head, page.page, self.progress.pages()))
     }
 
     /// The same of the last of `pages`, which has no flag that the pagination reads.
-    pub(super) fn names_next(head: &Head, page: &Page, pages: u64) -> bool {
-        let outline = page.sketch.outline();
-        detect::live_pointer(&head.url, &head.headers, outline).is_some()
-            || detect::later_page(&head.url, &head.headers, outline, pages).is_some()
+    pub(super) fn names_next(&self, head: &Head, page: &Page, pages: u64) -> bool {
+        detect::live_pointer(&head.url, &head.headers, page.sketch.outline()).is_some()
+            || self.later_page(head, page, pages).is_some()
+    }
+
+    /// Place of the last page, as a phrase, where the last of `pages` names a later one.
+    fn later_page(&self, head: &Head, page: &Page, pages: u64) -> Option<String> {
+        if self.pagination.unnamed_counts == UnnamedCounts::Ignored {
+            return None;
+        }
+        let records = (!self.addresses.is_midway()).then(|| self.progress.records());
+        let extent = CrawledExtent { records, pages: Some(pages) };
+        detect::later_page(&head.url, &head.headers, page.sketch.outline(), extent)
     }
 
     /// Windows that share records: a short one ends where the list does. Some upstreams have short ones in the middle, too.
@@ -260,22 +270,22 @@ impl EndRules<'_> {
         let mut ended = self.pagination.pointers();
         ended.retain(|source| source.is_present(head, &page.fields));
         let outline = page.sketch.outline();
-        let later = || detect::later_page(&head.url, &head.headers, outline, self.progress.pages());
         let beside = || detect::live_beside(&head.url, &head.headers, outline, &ended).filter(|_| more.is_none());
         let live = match ended.is_empty() {
-            false => detect::live_pointer(&head.url, &head.headers, &Value::Null).or_else(beside).or_else(later),
-            true if self.progress.pages() > 1 => detect::live_pointer(&head.url, &head.headers, outline).or_else(later),
+            false => detect::live_pointer(&head.url, &head.headers, &Value::Null).or_else(beside),
+            true if self.progress.pages() > 1 => detect::live_pointer(&head.url, &head.headers, outline),
             true => live_pointer(head, page),
         };
-        live.map_or(Ok(()), |live| Err(PageError::PointerElsewhere { configured, live }))
+        if let Some(live) = live {
+            return Err(PageError::PointerElsewhere { configured, live });
+        }
+        self.later_page(head, page, self.progress.pages()).map_or(Ok(()), |word| Err(PageError::NotTheLast(word)))
     }
-}
 
-/// Proof that one page is the whole collection, unless its answer plainly says that there is more.
-fn single(head: &Head, page: &Page) -> Result<Proof, PageError> {
-    match live_pointer(head, page) {
-        Some(live) => Err(PageError::MoreThanOnePage(live)),
-        None => Ok(Proof::SinglePage),
+    /// Proof that one page is the whole collection, unless its answer plainly says that there is more.
+    fn single(&self, head: &Head, page: &Page) -> Result<Proof, PageError> {
+        let live = live_pointer(head, page).or_else(|| self.later_page(head, page, 1));
+        live.map_or(Ok(Proof::SinglePage), |live| Err(PageError::MoreThanOnePage(live)))
     }
 }
 
@@ -288,7 +298,5 @@ fn live_pointer(head: &Head, page: &Page) -> Option<String> {
     if page.sketch.is_empty() {
         return Some("more stands around its records than is looked at".to_owned());
     }
-    let outline = page.sketch.outline();
-    let later = || detect::later_page(&head.url, &head.headers, outline, 1);
-    detect::live_pointer(&head.url, &head.headers, outline).or_else(later)
+    detect::live_pointer(&head.url, &head.headers, page.sketch.outline())
 }

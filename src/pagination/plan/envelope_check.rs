@@ -102,16 +102,17 @@ impl EnvelopeCheck {
         checked
     }
 
-    /// Checks what came against numbers beside the records, where no total is configured.
+    /// Checks what came against numbers beside the records, where the configured totals have not been read (`has_total`).
     pub(super) fn check_counts(
         &mut self,
         pagination: &Pagination,
         asked: &PageRequest,
         extent: CrawledExtent,
+        has_total: bool,
     ) -> Result<(), PageError> {
         // A client may begin at a page that links to the next one.
         let is_midway = extent.records.is_none() || detect::names_a_place(asked);
-        let is_counted = pagination.has_total() && !is_midway || pagination.partition.is_some();
+        let is_counted = has_total && !is_midway || pagination.partition.is_some();
         if is_counted || pagination.unnamed_counts == UnnamedCounts::Ignored {
             return Ok(());
         }

@@ -40,7 +40,7 @@ impl MissingRecords<'_> {
         if !is_first || !addresses.is_numbered() || pagination.is_sent_once() || pagination.end == End::EmptyPage {
             return Ok(false);
         }
-        let names_next = || EndRules::names_next(self.answer.head, self.page, progress.pages() + 1);
+        let names_next = || self.rules.names_next(self.answer.head, self.page, progress.pages() + 1);
         Ok(self.says_more()?.unwrap_or_else(names_next))
     }
 

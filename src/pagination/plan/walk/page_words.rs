@@ -119,7 +119,8 @@ impl PageWords<'_> {
             records: is_whole.then(|| overlap.reach().unwrap_or_else(|| progress.records())),
             pages: counts_pages.then(|| progress.pages()),
         };
-        envelopes.check_counts(pagination, addresses.origin(), extent)
+        let has_total = progress.total().is_some() || progress.total_pages().is_some();
+        envelopes.check_counts(pagination, addresses.origin(), extent, has_total)
     }
 
     /// Refuses an end, and a look behind one, under a flag that says that more follow. Only the record that such an answer stood behind is looked
