@@ -215,6 +215,15 @@ fn unused() -> SocketAddr {
     held(SocketAddr::from(([127, 0, 0, 1], 0))).local_addr().unwrap()
 }
 
+/// Starts a collector of spans, where they are exported.
+async fn collector() -> Option<Upstream> {
+    if cfg!(feature = "otlp") {
+        Some(Upstream::scripted(0, |_, _| Reply::Whole(answer(200, &[], ""))).await)
+    } else {
+        None
+    }
+}
+
 /// `unpage serve` with all that it can log.
 struct Tracing {
     address: SocketAddr,
@@ -224,10 +233,11 @@ struct Tracing {
 }
 
 impl Tracing {
-    async fn serve(file: &Path, format: &str, collector: &Upstream) -> Self {
+    async fn serve(file: &Path, format: &str, collector: Option<&Upstream>) -> Self {
         let mut command = binary();
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-format", format, "--config"]).arg(file);
-        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url());
+        let endpoint = collector.map_or_else(|| "http://localhost:4318".to_owned(), Upstream::url);
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
         command.env("OTEL_EXPORTER_OTLP_HEADERS", format!("x-key={MARK}-of-the-collector"));
         let mut child = command.env("UNPAGE_LOG", "trace").stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -331,8 +341,8 @@ async fn no_secret_is_in_anything_that_is_written_or_shown() {
         let other = folder.join("other.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&other, text.replace(&format!("{MARK}-of-the-team"), &format!("{MARK}-of-others"))).unwrap();
-        let collector = Upstream::scripted(0, |_, _| Reply::Whole(answer(200, &[], ""))).await;
-        let server = Tracing::serve(&file, format, &collector).await;
+        let collector = collector().await;
+        let server = Tracing::serve(&file, format, collector.as_ref()).await;
         let token: String =
             url::form_urlencoded::byte_serialize(secret("x").replace(MARK, QUERY_MARK).as_bytes()).collect();
         let query = format!("id={token}&note={QUERY_MARK}-note&password={QUERY_MARK}");
@@ -384,8 +394,8 @@ async fn no_secret_is_in_anything_that_is_written_or_shown() {
         }
         let said = server.end().await;
         leaks.look("log", &said);
-        let spans: Vec<_> =
-            collector.asked().iter().map(|asked| String::from_utf8_lossy(&asked.body).into_owned()).collect();
+        let asked_of_collector = collector.iter().flat_map(Upstream::asked);
+        let spans: Vec<_> = asked_of_collector.map(|asked| String::from_utf8_lossy(&asked.body).into_owned()).collect();
         assert_eq!(spans.concat().contains("crawl /bearer/{*rest}"), cfg!(feature = "otlp"));
         spans.iter().for_each(|batch| leaks.look("spans", batch));
         leaks.look_into(&folder.join("snapshots"));
