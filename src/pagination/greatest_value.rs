@@ -1,6 +1,7 @@
 //! Greatest value of the `since` field among the records of a crawl, behind which a later crawl begins.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -11,12 +12,16 @@ use super::record_values::raw_values_of;
 /// Digits of a fraction that are compared.
 const FRACTION: usize = 9;
 
-/// Greatest number or time at a path of the records so far.
+/// Greatest number or time at a path of the records so far. A time in the future is passed over: behind it, nothing that comes until then would
+/// be asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct GreatestValue {
     path: [Path; 1],
+    /// Latest time that is not in the future.
+    latest: Timestamp,
     greatest: Option<(OrderedValue, String)>,
     differs: bool,
+    has_later: bool,
 }
 
 /// Value whose order is the same for every upstream. The order of other texts depends on a collation or a time zone.
@@ -33,7 +38,12 @@ pub(crate) struct UnorderedValue(Path);
 
 impl GreatestValue {
     pub(crate) fn new(path: Path) -> Self {
-        Self { path: [path], greatest: None, differs: false }
+        Self { path: [path], latest: Timestamp::MAX, greatest: None, differs: false, has_later: false }
+    }
+
+    /// Passes over times later than `latest`, and than that of an earlier call.
+    pub(crate) fn pass_over_later(&mut self, latest: SystemTime) {
+        self.latest = self.latest.min(latest.try_into().unwrap_or(Timestamp::MIN));
     }
 
     /// Takes the record in `line`; one with `null` is passed over, since no request for later records has it.
@@ -52,6 +62,10 @@ impl GreatestValue {
         if known.is_some_and(|known| std::mem::discriminant(&known) != std::mem::discriminant(&value)) {
             return Err(unordered());
         }
+        if matches!(value, OrderedValue::Time(time) if time > self.latest) {
+            self.has_later = true;
+            return Ok(());
+        }
         self.differs |= known.is_some_and(|known| known != value);
         if known.is_none_or(|known| known < value) {
             self.greatest = Some((value, text.into_owned()));
@@ -67,6 +81,11 @@ impl GreatestValue {
     /// Returns true once two records had different values.
     pub(crate) fn differs(&self) -> bool {
         self.differs
+    }
+
+    /// Returns true once a time was passed over.
+    pub(crate) fn has_later(&self) -> bool {
+        self.has_later
     }
 
     /// Returns true where the greatest value is less than `other`, or is not compared with it.
@@ -146,6 +165,21 @@ mod tests {
         assert!(greatest(&["1", "\"2026-01-02T03:04:05Z\""]).is_err());
         let mut greatest = GreatestValue::new("at".parse().unwrap());
         assert!(greatest.add(b"{\"id\":1}").is_err());
+    }
+
+    #[test]
+    fn times_in_the_future_are_passed_over() {
+        let mut greatest = GreatestValue::new("at".parse().unwrap());
+        greatest.pass_over_later("2026-02-01T00:00:00Z".parse::<Timestamp>().unwrap().into());
+        greatest.pass_over_later("2099-01-01T00:00:00Z".parse::<Timestamp>().unwrap().into());
+        greatest.add(b"{\"at\":\"2026-01-31T23:00:00Z\"}").unwrap();
+        assert!(!greatest.has_later());
+        for later in ["2026-02-01T00:00:00.1Z", "2026-02-01T00:30:00-01:00", "2098-01-01T00:00:00Z"] {
+            greatest.add(format!("{{\"at\":\"{later}\"}}").as_bytes()).unwrap();
+        }
+        assert!(greatest.has_later() && !greatest.differs());
+        greatest.add(b"{\"at\":\"2026-02-01T01:00:00+01:00\"}").unwrap();
+        assert_eq!((greatest.text(), greatest.differs()), (Some("2026-02-01T01:00:00+01:00"), true));
     }
 
     #[test]

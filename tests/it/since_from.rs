@@ -63,7 +63,7 @@ async fn upstream(newest: &Arc<AtomicU64>, order: ListOrder, param: SinceParam) 
 }
 
 fn record(number: u64) -> String {
-    format!("{{\"id\":{number},\"at\":\"2026-01-02T03:04:{number:02}Z\"}}")
+    format!("{{\"id\":{number},\"at\":\"2020-01-02T03:04:{number:02}Z\"}}")
 }
 
 fn lines(numbers: impl IntoIterator<Item = u64>) -> String {
@@ -108,7 +108,7 @@ async fn each_run_begins_behind_the_greatest_value_of_those_before() {
             assert_eq!(said(&output).0, 0, "{}", said(&output).1);
             assert_eq!(sorted(&std::fs::read_to_string(&to).unwrap()), expected);
         }
-        assert!(upstream.asked().iter().any(|asked| asked.target == "/list?since=2026-01-02T03%3A04%3A09Z"));
+        assert!(upstream.asked().iter().any(|asked| asked.target == "/list?since=2020-01-02T03%3A04%3A09Z"));
     }
 }
 
@@ -133,12 +133,12 @@ async fn a_run_that_broke_keeps_nothing_and_its_records_count_when_it_is_resumed
     assert_eq!(said(&output).0, 0, "{}", said(&output).1);
     assert!(said(&output).1.contains("resumes after 1 record"), "{}", said(&output).1);
     assert_eq!(std::fs::read_to_string(&to).unwrap(), record(9) + "\n" + &record(1) + "\n");
-    assert!(std::fs::read_to_string(&file).unwrap().contains("\"since\":\"2026-01-02T03:04:09Z\""));
+    assert!(std::fs::read_to_string(&file).unwrap().contains("\"since\":\"2020-01-02T03:04:09Z\""));
     // No records behind it: the value stays.
     let kept = std::fs::read(&file).unwrap();
     let output = fetch(&upstream, &file, &more).await;
     assert_eq!((said(&output).0, std::fs::read(&file).unwrap()), (0, kept), "{}", said(&output).1);
-    assert_eq!(upstream.asked().last().unwrap().target, "/list?since=2026-01-02T03%3A04%3A09Z");
+    assert_eq!(upstream.asked().last().unwrap().target, "/list?since=2020-01-02T03%3A04%3A09Z");
 }
 
 #[tokio::test]
@@ -192,4 +192,109 @@ async fn a_file_of_another_collection_and_values_without_an_order_are_refused() 
     newest.store(0, Ordering::Relaxed);
     let output = fetch(&upstream, &other, &["--set", SINCE]).await;
     assert_eq!((said(&output).0, other.exists()), (3, false), "{} {}", StatusCode::FORBIDDEN, said(&output).1);
+}
+
+#[tokio::test]
+async fn a_file_that_the_output_would_overwrite_or_that_cannot_be_written_is_refused_before_a_request() {
+    let newest = Arc::new(AtomicU64::new(4));
+    let upstream = upstream(&newest, ListOrder::OldestFirst, SinceParam::Bound).await;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::os::unix::fs::symlink(folder.path(), at("same")).unwrap();
+    for (file, output, message) in [
+        ("list", "list", "the output, or a file beside it"),
+        ("list", "same/list", "the output, or a file beside it"),
+        ("list.part", "list", "the output, or a file beside it"),
+        ("list.part.journal", "list", "the output, or a file beside it"),
+        ("same/list.part.encoded", "list", "the output, or a file beside it"),
+        ("list", "list.new", "the output, or a file beside it"),
+        ("nowhere/list.since", "list", "No such file or directory"),
+    ] {
+        let output = fetch(&upstream, &at(file), &["--set", SINCE, "--output", at(output).to_str().unwrap()]).await;
+        assert_eq!(said(&output).0, 2, "{file}: {}", said(&output).1);
+        assert!(said(&output).1.contains(message), "{file}: {}", said(&output).1);
+    }
+    assert_eq!((upstream.asked().len(), std::fs::read_dir(folder.path()).unwrap().count()), (0, 1));
+    let output = fetch(&upstream, &at("list.since"), &["--set", SINCE, "--output", at("list").to_str().unwrap()]).await;
+    assert_eq!((said(&output).0, std::fs::read_to_string(at("list")).unwrap()), (0, lines(1..=4)));
+}
+
+#[tokio::test]
+async fn a_file_of_other_header_fields_is_taken_with_changed_headers_alone() {
+    let newest = Arc::new(AtomicU64::new(4));
+    let upstream = upstream(&newest, ListOrder::OldestFirst, SinceParam::Bound).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("list.since");
+    let output = fetch(&upstream, &file, &["--set", SINCE, "-H", "X-Tenant: a"]).await;
+    assert_eq!(said(&output).0, 0, "{}", said(&output).1);
+    upstream.forget();
+    let other = ["--set", SINCE, "-H", "X-Tenant: b"];
+    let output = fetch(&upstream, &file, &other).await;
+    assert_eq!((said(&output).0, upstream.asked().len()), (2, 0), "{}", said(&output).1);
+    assert!(said(&output).1.contains("of other header fields") && said(&output).1.contains("--changed-headers"));
+    let output = fetch(&upstream, &file, &[&other[..], &["--changed-headers"]].concat()).await;
+    assert_eq!((said(&output).0, output.stdout), (0, lines([4]).into_bytes()));
+    // The file is that of the new fields.
+    let output = fetch(&upstream, &file, &other).await;
+    assert_eq!(said(&output).0, 0, "{}", said(&output).1);
+}
+
+#[tokio::test]
+async fn a_record_of_the_future_hides_none_of_those_that_come_until_then() {
+    let later = Arc::new(AtomicU64::new(0));
+    let comes = Arc::clone(&later);
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let scheduled = "{\"id\":0,\"at\":\"2999-01-01T00:00:00Z\"}".to_owned();
+        let from = if asked.target.contains("since=2020-01-02T03%3A04%3A02Z") { 2 } else { 1 };
+        let records: Vec<_> = (from..=2 + comes.load(Ordering::Relaxed)).map(record).chain([scheduled]).collect();
+        Reply::json(format!("{{\"items\":[{}],\"next\":null}}", records.join(",")))
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("list.since");
+    for (came, expected, kept) in [(0, 3, "03:04:02Z"), (4, 6, "03:04:06Z")] {
+        later.store(came, Ordering::Relaxed);
+        let output = fetch(&upstream, &file, &["--set", SINCE]).await;
+        let lines = output.stdout.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!((said(&output).0, lines), (0, expected), "{}", said(&output).1);
+        assert!(said(&output).1.contains("warning: records dated later than the run began"));
+        assert!(std::fs::read_to_string(&file).unwrap().contains(kept), "{kept}");
+    }
+    assert_eq!(upstream.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_run_that_may_have_lost_records_leaves_the_file_as_it_is() {
+    let pages = [[1, 2], [3, 4], [1, 5]];
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let at = asked.target.split_once("from=").map_or(0, |(_, at)| at.parse().unwrap());
+        let next = if at < 2 { (at + 1).to_string() } else { "null".to_owned() };
+        Reply::json(format!("{{\"items\":[{}],\"next\":{next}}}", pages[at].map(record).join(",")))
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("list.since");
+    let more = ["--set", SINCE, "--key", "id", "--on-double", "drop", "--on-missed", "report"];
+    let output = fetch(&upstream, &file, &more).await;
+    assert_eq!((said(&output).0, file.exists()), (0, false), "{}", said(&output).1);
+    assert!(said(&output).1.contains("stays as it was, as records may be missing"), "{}", said(&output).1);
+    assert_eq!(upstream.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_file_that_can_no_longer_be_written_is_told_beside_a_complete_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = folder.path().join("gone");
+    std::fs::create_dir(&gone).unwrap();
+    let (file, to) = (gone.join("list.since"), folder.path().join("list.ndjson"));
+    let upstream = Upstream::scripted(0, move |_, _| {
+        std::fs::remove_dir(&gone).unwrap();
+        Reply::json(format!("{{\"items\":[{},{}],\"next\":null}}", record(1), record(2)))
+    })
+    .await;
+    let output = fetch(&upstream, &file, &["--set", SINCE, "--output", to.to_str().unwrap()]).await;
+    let (code, told) = said(&output);
+    assert_eq!((code, std::fs::read_to_string(&to).unwrap()), (1, lines(1..=2)), "{told}");
+    assert!(told.contains("list.since can't be written: ") && !told.contains("broken"), "{told}");
+    assert!(told.contains("the output is complete with 2 records; the next run brings them again"), "{told}");
 }

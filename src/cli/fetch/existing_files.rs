@@ -1,6 +1,7 @@
 //! Content of a partial file and its journal at the start of a fetch.
 
 use std::path::Path;
+use std::time::SystemTime;
 use std::{fs, io};
 
 use super::FetchEnd;
@@ -18,10 +19,10 @@ pub(super) enum HeaderPolicy {
 /// Content of the files at the start.
 pub(super) enum ExistingFiles {
     Nothing,
-    /// Pages that a crawl can resume after.
-    Some(CrawlOrigin, Log, ResumableLog),
-    /// The whole collection, not renamed yet.
-    All(Log),
+    /// Pages that a crawl can resume after, and the time of the first one.
+    Some(CrawlOrigin, SystemTime, Log, ResumableLog),
+    /// The whole collection, not renamed yet, and the time of its first page.
+    All(Log, SystemTime),
 }
 
 impl ExistingFiles {
@@ -52,10 +53,11 @@ impl ExistingFiles {
         if !recovered.is_usable() {
             return Ok(Self::Nothing);
         }
+        let created = recovered.birth().facts.created;
         match recovered.open() {
             Ok(reopened) => Ok(match reopened.unfinished {
-                Some(unfinished) => Self::Some(begun, reopened.log, unfinished),
-                None => Self::All(reopened.log),
+                Some(unfinished) => Self::Some(begun, created, reopened.log, unfinished),
+                None => Self::All(reopened.log, created),
             }),
             Err(unusable) => Self::start_again(lines, unusable),
         }

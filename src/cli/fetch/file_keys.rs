@@ -8,6 +8,7 @@ use crate::crawl::Crawl;
 use crate::id::CacheKey;
 
 /// Cache keys of what a crawl fetches.
+#[derive(Debug)]
 pub(super) struct FileKeys {
     /// Key of the records.
     pub(super) records: CacheKey,

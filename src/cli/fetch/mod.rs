@@ -43,6 +43,7 @@ const AFTER_HELP: &str = "Exit codes: 0 complete; 1 the output can't be written;
 
 #[derive(Debug, clap::Args)]
 #[command(before_help = EXAMPLES, after_help = AFTER_HELP)]
+#[command(group = clap::ArgGroup::new("kept").args(["output", "since_from"]).multiple(true))]
 pub(super) struct FetchArguments {
     #[command(flatten)]
     target: CrawlArguments,
@@ -63,8 +64,8 @@ pub(super) struct FetchArguments {
     /// Stop after this number of records; exits with 6 if there are more
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     max_records: Option<u64>,
-    /// Resume FILE.part although it was begun with other header fields, as after a renewed token
-    #[arg(long, requires = "output")]
+    /// Resume FILE.part, and take the file of --since-from, although they are of other header fields, as after a renewed token
+    #[arg(long, requires = "kept")]
     changed_headers: bool,
     /// Begin anew, and delete FILE.part of an earlier run
     #[arg(long, requires = "output")]
@@ -113,15 +114,18 @@ pub(super) async fn run(mut arguments: FetchArguments) -> Exit {
     } else if may_be_recognised && pagination.single_page == LonePage::Refuse {
         pagination.single_page = LonePage::Break;
     }
-    let since = arguments.since_from.as_deref().map(|file| SinceFile::begin(file, &mut crawl)).transpose();
-    let mut since = match since {
+    let fields = if arguments.changed_headers { HeaderPolicy::Changed } else { HeaderPolicy::AsBegun };
+    let file = arguments.output.as_deref();
+    let outputs = PartialFile::of(file.unwrap_or_else(|| Path::new("/dev/stdout")));
+    let since = arguments.since_from.as_deref();
+    let since = since.map(|since| SinceFile::begin(since, &outputs.files(), fields, &mut crawl));
+    let mut since = match since.transpose() {
         Ok(since) => since,
         Err(what) => {
             eprintln!("error: --since-from: {what}");
             return Exit::Usage;
         }
     };
-    let file = arguments.output.as_deref();
     if let Some(file) = file.filter(|file| arguments.max_records.is_some() && has_content(file)) {
         eprintln!("error: {} exists, and --max-records would replace it with a part of the collection", file.display());
         eprintln!("hint: name another --output, or delete the file");
@@ -139,9 +143,8 @@ pub(super) async fn run(mut arguments: FetchArguments) -> Exit {
         return report(&FetchEnd::Unwritable(error), 0, "nothing was deleted");
     }
     if let Some(file) = part {
-        let fields = if arguments.changed_headers { HeaderPolicy::Changed } else { HeaderPolicy::AsBegun };
         let Fetched { ended, records, left } = PartialFile::of(file).fetch(crawl, fields, &format, &mut since).await;
-        return report(&kept(ended, since), records, &left);
+        return report(&SinceFile::kept(since, ended), records, &left);
     }
     if arguments.max_records.is_some() {
         // Pages that are requested ahead would most likely not be needed.
@@ -149,15 +152,11 @@ pub(super) async fn run(mut arguments: FetchArguments) -> Exit {
     }
     let (ended, records) =
         stream(crawl, arguments.output.as_deref(), &format, arguments.max_records, since.as_mut()).await;
-    report(&kept(ended, since), records, "what was written is incomplete, and its last records are held back")
-}
-
-/// Keeps the value of `--since-from` after a complete run: behind the output, so that a kill between them has records come again, and none lost.
-fn kept(ended: FetchEnd, since: Option<SinceFile>) -> FetchEnd {
-    match since {
-        Some(since) if matches!(ended, FetchEnd::Complete(..)) => since.keep().map_or_else(|end| end, |()| ended),
-        _ => ended,
-    }
+    report(
+        &SinceFile::kept(since, ended),
+        records,
+        "what was written is incomplete, and its last records are held back",
+    )
 }
 
 /// Returns false for a device or a pipe, which no file can replace.

@@ -61,6 +61,11 @@ impl PartialFile {
         Self { lines: beside(".part"), journal: beside(".part.journal"), encoded: beside(".part.encoded"), to }
     }
 
+    /// Returns the files that a fetch writes.
+    pub(super) fn files(&self) -> [&Path; 4] {
+        [&self.to, &self.lines, &self.journal, &self.encoded]
+    }
+
     /// Deletes what an earlier run has left.
     pub(super) fn discard(&self) -> io::Result<()> {
         [&self.lines, &self.journal, &self.encoded].into_iter().try_for_each(|file| match fs::remove_file(file) {
@@ -78,14 +83,14 @@ impl PartialFile {
         since: &mut Option<SinceFile>,
     ) -> Fetched {
         let mut stop = pin!(stopped());
-        let (log, crawling) = match self.begin(crawl, fields, stop.as_mut()).await {
+        let (log, crawling, begun) = match self.begin(crawl, fields, stop.as_mut()).await {
             Ok(begun) => begun,
             Err(ended) => return Fetched { left: "nothing new was written".to_owned(), ended, records: 0 },
         };
         let starts_again = crawling.as_ref().is_some_and(|(opened, _)| !opened.has_checkpoints());
         let notes = if starts_again { CheckpointPolicy::None } else { CheckpointPolicy::Made };
         let had = log.extent();
-        if let Some(Err(ended)) = since.as_mut().map(|since| since.add_written(&self.lines, had.bytes)) {
+        if let Some(Err(ended)) = since.as_mut().map(|since| since.add_written(&self.lines, had.bytes, begun)) {
             return Fetched { left: "nothing new was written".to_owned(), ended, records: 0 };
         }
         // Before the crawl runs: one without a reader stops.
@@ -116,20 +121,20 @@ impl PartialFile {
         Fetched { left: self.left(&ended, notes, &log), ended, records: log.extent().records }
     }
 
-    /// Returns the log, and the crawl that completes it.
+    /// Returns the log, the crawl that completes it, and the time at which its first page was there.
     async fn begin(
         &self,
         crawl: Crawl,
         fields: HeaderPolicy,
         stop: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<(Log, Option<(Opened, Writer)>), FetchEnd> {
+    ) -> Result<(Log, Option<(Opened, Writer)>, SystemTime), FetchEnd> {
         match ExistingFiles::find(&self.lines, &self.journal, &crawl, fields)? {
-            ExistingFiles::All(log) => Ok((log, None)),
-            ExistingFiles::Some(begun, log, ResumableLog { writer, notes, last, records, lines }) => {
+            ExistingFiles::All(log, created) => Ok((log, None, created)),
+            ExistingFiles::Some(begun, created, log, ResumableLog { writer, notes, last, records, lines }) => {
                 eprintln!("resumes after {} in {}", counted(records), self.lines.display());
                 let point = ResumePoint { state: &begun.crawl, checkpoints: &notes, last_record: last, records, lines };
                 let opened = unless_stopped(crawl.resume(point), stop).await?;
-                Ok((log, Some((opened, writer))))
+                Ok((log, Some((opened, writer)), created))
             }
             ExistingFiles::Nothing => {
                 let FileKeys { records: key, caller: fields } = FileKeys::current(&crawl);
@@ -137,7 +142,7 @@ impl PartialFile {
                 let created =
                     self.create(key, &CrawlOrigin { key_version: KEY_VERSION, fields, crawl: opened.saved() }, &opened);
                 let (writer, log) = created.map_err(|error| FetchEnd::Unwritable(self.named(&error)))?;
-                Ok((log, Some((opened, writer))))
+                Ok((log, Some((opened, writer)), SystemTime::now()))
             }
         }
     }

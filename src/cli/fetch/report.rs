@@ -30,6 +30,8 @@ pub(super) enum FetchEnd {
     Unwritable(io::Error),
     /// `--since-from` keeps no value, for this reason and with this remedy.
     NotKept(String, &'static str),
+    /// All records were written, and the file of `--since-from` could not be.
+    SinceUnwritten(PathBuf, io::Error),
     /// A record can't be expressed in the format of the output.
     Unencodable(EncodingError),
 }
@@ -108,6 +110,11 @@ pub(super) fn report(ended: &FetchEnd, records: u64, left: &str) -> Exit {
         FetchEnd::NotKept(what, hint) => {
             eprintln!("error: --since-from: {what}\nhint: {hint}");
             Exit::Usage
+        }
+        FetchEnd::SinceUnwritten(file, error) => {
+            eprintln!("error: --since-from: {} can't be written: {error}", file.display());
+            eprintln!("hint: the output is complete with {}; the next run brings them again", counted(records));
+            Exit::Output
         }
         FetchEnd::Unwritable(error) => {
             eprintln!("error: the output can't be written: {error}");
