@@ -72,7 +72,12 @@ impl LastPlace {
     /// Reads a page by its outline.
     pub(in crate::pagination) fn of_page(page: &Value, asked: &PageRequest) -> Vec<Self> {
         let mut found = Vec::new();
-        let parts = page.as_array().map_or(std::slice::from_ref(page), Vec::as_slice);
+        let parts = match page {
+            Value::Array(parts) if parts.iter().any(Value::is_array) => parts.as_slice(),
+            // Its elements are the records.
+            Value::Array(_) => return found,
+            page => std::slice::from_ref(page),
+        };
         for (at, part) in parts.iter().enumerate() {
             let mut path = if page.is_array() { vec![Segment::Index(at)] } else { Vec::new() };
             if let Some(members) = part.as_object().filter(|members| members.len() <= MEMBERS) {
@@ -286,6 +291,7 @@ mod tests {
     fn other_numbers_and_links_name_no_last_page() {
         for page in [
             json!({"pages": 5, "page_count": 5}),
+            json!([{"page": 3, "pages": 5}, {"id": 7, "page": 3, "total_pages": 5}]),
             json!({"document": {"page": 3, "pages": 5}, "items": []}),
             json!({"author": {"id": 7, "page": 3, "pages": [], "total_pages": 5}}),
             json!({"last": true, "last_id": "/x?page=5", "last_page": null}),
