@@ -174,12 +174,10 @@ impl EndRules<'_> {
 
     /// Place of the last page, as a phrase, where the last of `pages` names a later one.
     fn later_page(&self, head: &Head, page: &Page, pages: u64) -> Option<String> {
-        if self.pagination.unnamed_counts == UnnamedCounts::Ignored {
-            return None;
-        }
         let records = (!self.addresses.is_midway()).then(|| self.progress.records());
-        let extent = CrawledExtent { records, pages: Some(pages) };
-        detect::later_page(&head.url, &head.headers, page.sketch.outline(), extent)
+        let walked = CrawledExtent { records, pages: Some(pages) };
+        let word = || detect::later_page(&head.url, &head.headers, page.sketch.outline(), walked);
+        if self.pagination.unnamed_counts == UnnamedCounts::Ignored { None } else { word() }
     }
 
     /// Windows that share records: a short one ends where the list does. Some upstreams have short ones in the middle, too.
@@ -289,8 +287,7 @@ impl EndRules<'_> {
     }
 }
 
-/// Description of a pointer in the page that plainly leads to another one, or of a status that says that there is one. Where too much
-/// stands around the records to be looked at, a pointer may be anywhere.
+/// Description of a pointer that plainly leads to another page, or of a status or a size that may hide one.
 fn live_pointer(head: &Head, page: &Page) -> Option<String> {
     if head.status == StatusCode::PARTIAL_CONTENT {
         return Some("its status is 206, for a part of the collection".to_owned());

@@ -1,6 +1,7 @@
 //! The client of one upstream: credentials, time limits and pacing around its transport.
 
 mod crawl_client;
+mod page_request;
 mod request_span;
 mod signed_request;
 
@@ -9,16 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, Request, Response, header};
 use http_body::Body as _;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::connect::capture_connection;
 use twox_hash::XxHash3_64;
 use url::Url;
 
 pub use self::signed_request::UncoveredBody;
 use super::body::CodedBody;
-use super::coding::ACCEPTED;
 use super::credential::{CredentialSources, RequestCredentials};
 use super::error::{ConnectorError, UpstreamError, root_cause};
 use super::pacing::{CrawlLine, Governors, Permit};
@@ -27,8 +27,7 @@ use super::{auth, origin_of, sent_body, watched_connection};
 use crate::config::{self, HttpVersion, RetryPolicy};
 use crate::pagination::PageRequest;
 use crate::pagination::redirects::CrawlRedirects;
-use crate::pagination::request::RequestBody;
-use crate::trace::{CrawlTrace, Span, TRACEPARENT};
+use crate::trace::CrawlTrace;
 
 /// Client of one upstream; clones share its transport.
 #[derive(Clone, Debug)]
@@ -142,7 +141,7 @@ impl Client {
         page: &PageRequest,
     ) -> Result<(Permit, Response<CodedBody>), UpstreamError> {
         let credentials = self.credentials.current(member).await?;
-        let (request, span) = self.page_request(page);
+        let (request, span) = page_request::new(page, &self.upstream, self.trace.as_ref(), self.resends);
         let answer = self.send(&page.url, request, &credentials).await;
         let answer = request_span::answered(span, &mut permit, answer)?;
         permit.answered(answer.status(), answer.headers());
@@ -151,42 +150,12 @@ impl Client {
         let Some(renewed) = renewed else { return Ok((permit, answer)) };
         drop((permit, answer));
         let (_, mut permit) = self.permit(page, Some(member)).await;
-        let (request, span) = self.page_request(page);
+        let (request, span) = page_request::new(page, &self.upstream, self.trace.as_ref(), self.resends);
         let answer = self.send(&page.url, request, &renewed).await;
         let answer = request_span::answered(span, &mut permit, answer)?;
         permit.answered(answer.status(), answer.headers());
         self.credentials.answered(&renewed, answer.status(), path);
         Ok((permit, answer))
-    }
-
-    /// Makes the request of a page, with its span where it is recorded.
-    fn page_request(&self, page: &PageRequest) -> (Request<OutgoingBody>, Option<Span>) {
-        let body = page.body.as_ref().map(RequestBody::to_bytes).unwrap_or_default();
-        let mut request = Request::new(Full::new(body).map_err(|never| match never {}).boxed_unsync());
-        *request.method_mut() = page.method.clone();
-        let headers = request.headers_mut();
-        headers.clone_from(&page.headers);
-        headers.insert(header::ACCEPT, self.upstream.accept.clone());
-        headers.entry(header::ACCEPT_ENCODING).or_insert(ACCEPTED);
-        let mut span = None;
-        if let Some(trace) = &self.trace {
-            let field;
-            (field, span) = trace.request(&page.method);
-            // A field that is there is the operator's: those of clients are left out of a crawl's requests.
-            headers.entry(TRACEPARENT).or_insert(field);
-        }
-        if let Some(span) = &mut span {
-            request_span::begin(span, page, self.resends);
-        }
-        if let Some(media_type) = page.body.as_ref().and_then(RequestBody::media_type) {
-            // A label of the same kind (a `+json` type, a charset) is kept.
-            let kind = if media_type.ends_with("json") { "json" } else { media_type };
-            let fits = |label: &HeaderValue| label.to_str().is_ok_and(|label| label.contains(kind));
-            if !headers.get(header::CONTENT_TYPE).is_some_and(fits) {
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-            }
-        }
-        (request, span)
     }
 
     /// Sends a request to this URL of the upstream, and waits for the head of its response.

@@ -102,17 +102,11 @@ impl SharedGovernor {
         self.pump();
         loop {
             let at = *next.borrow_and_update();
-            let due = async {
-                match at {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 permit = &mut permit => return permit.expect("the sender is kept until the permit is sent or its place is left"),
                 _ = next.changed() => {}
-                () = due => self.pump(),
+                () = tokio::time::sleep_until(at.unwrap_or(since)), if at.is_some() => self.pump(),
             }
         }
     }
