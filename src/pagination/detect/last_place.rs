@@ -37,7 +37,7 @@ enum LastNumber {
     Offset(u64),
 }
 
-/// What came of a collection up to its end, as far as it is comparable with what pages say.
+/// Extent of what came of a collection up to its end, in the numbers that pages have, too.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::pagination) struct CrawledExtent {
     /// Number of records; none where the crawl began midway.
