@@ -91,7 +91,7 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
         }
         RequestError::Since { .. } => (
             StatusCode::BAD_REQUEST,
-            "add since = { param = \"…\", field = \"…\" } to the [[collection]], or leave the parameter out for all of it",
+            "add since = { param = \"…\", field = \"…\" } to the [[collection]], or leave the parameter out for all of it; `since_param` gives it another name",
         ),
         RequestError::SinceOfAll { .. } => (
             StatusCode::BAD_REQUEST,
@@ -105,12 +105,14 @@ pub(super) fn bad_request(error: &RequestError) -> Response<Body> {
             StatusCode::BAD_REQUEST,
             "the only value is `marker`; a value that begins with a digit is passed on to the upstream, and `end_param` gives the parameter another name",
         ),
-        RequestError::Wait { .. } => {
-            (StatusCode::BAD_REQUEST, "the only value is `complete`; `wait_param` gives the parameter another name")
-        }
-        RequestError::Columns { .. } => {
-            (StatusCode::BAD_REQUEST, "ask for a table such as `csv`, or leave the columns out")
-        }
+        RequestError::Wait { .. } => (
+            StatusCode::BAD_REQUEST,
+            "the only value is `complete`; a request for no stream passes one that begins with a digit on, and `wait_param` gives the parameter another name",
+        ),
+        RequestError::Columns { .. } => (
+            StatusCode::BAD_REQUEST,
+            "ask for a table, as in `_format=csv`, or leave the columns out; `columns_param` gives the parameter another name",
+        ),
         RequestError::ColumnNames { .. } => (
             StatusCode::BAD_REQUEST,
             "name each column once, by its path: `id,customer.email`; `_more` as the last one keeps all other values",

@@ -49,7 +49,7 @@ pub struct ParamNames {
     pub since: String,
     /// Parameter for an end marker; where its first value begins with a digit it is the upstream's own, as json-server's is.
     pub end: String,
-    /// Parameter for a wait; where its first value is another than `complete` it is the upstream's own.
+    /// Parameter for a wait; where its first value is another than `complete`, a request that is passed on keeps it.
     pub wait: String,
     /// Parameter for the columns of a table.
     pub columns: String,

@@ -89,19 +89,26 @@ impl StreamOptions {
                 Some(MediaType::of_name(&format).ok_or_else(unknown)?)
             }
         };
-        if view == View::Records && named.is_some() && media_type.is_none() && MediaType::excludes_ndjson(headers) {
-            return Err(RequestError::NotAcceptable);
-        }
-        // Such a URL names records in any case, and a client that resumes a download repeats the URL but maybe not the fields.
-        let default = named.as_ref().map(|_| MediaType::default());
-        let Some(media_type) = media_type.or(default) else { return Ok(None) };
-        if !reads_collection(method, collection, pinned) || (pinned.is_none() && names_a_page(head, collection)) {
+        // A URL with such a parameter names records in any case: the upstream's first page would look like the answer, and a client that
+        // resumes a download repeats the URL but maybe not the fields.
+        let names_records = named.is_some()
+            || since.is_some()
+            || columns.is_some()
+            || [&end, &wait].into_iter().flatten().any(|value| is_own(value));
+        if media_type.is_none() && !names_records
+            || !reads_collection(method, collection, pinned)
+            || pinned.is_none() && names_a_page(head, collection)
+        {
             return Ok(None);
         }
+        if view == View::Records && media_type.is_none() && MediaType::excludes_ndjson(headers) {
+            return Err(RequestError::NotAcceptable);
+        }
+        let media_type = media_type.unwrap_or_default();
         let media_type = match end {
             Some(end) if end == END_MARKER => media_type.marked(),
             // A client that waits for a marker would take a stream without one for a broken one.
-            Some(end) if !end.starts_with(|first: char| first.is_ascii_digit()) => {
+            Some(end) if is_own(&end) => {
                 return Err(RequestError::End { param: params.end.clone(), end: end.into_owned() });
             }
             _ => media_type,
@@ -212,6 +219,11 @@ fn id_of(named: Option<&SnapshotName>) -> Option<SnapshotId> {
         SnapshotName::Id(id) => Some(*id),
         SnapshotName::Session(_) => None,
     }
+}
+
+/// Returns `false` for a value of the parameters for an end and a wait that begins with a digit, as those of upstreams do.
+fn is_own(value: &str) -> bool {
+    !value.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Reads the columns of a table.
@@ -361,6 +373,8 @@ mod tests {
         assert_eq!(read_of(&without, asked("/a?_since=5&after=7")), Ok(None));
         let nothing = RequestError::SinceNothing { param: "_since".to_owned() };
         assert_eq!(read_of(&with, asked("/a?_since=")), Err(nothing));
+        let alone = read_of(&with, Request::get("/a?_since=5")).unwrap().unwrap();
+        assert_eq!(alone.since.as_deref(), Some("5"));
     }
 
     #[test]
@@ -423,9 +437,34 @@ mod tests {
 
     #[test]
     fn who_asks_for_no_stream_is_passed_on() {
-        for target in ["/a", "/a?_since=5", "/a?snapshot=1", "/a?_end=markr", "/a?_end=marker"] {
+        for target in ["/a", "/a?snapshot=1", "/a?_end=20", "/a?_wait=5&_wait=complete", "/a?_fields=id"] {
             let request = Request::get(target).header("range", "bytes=0-1,2-3").header("accept-datetime", "x");
             assert_eq!(read(request), Ok(None), "{target}");
         }
+        assert_eq!(read(Request::post("/a?_wait=complete&_columns=id").header("accept", "*/*;q=0")), Ok(None));
+    }
+
+    #[test]
+    fn a_parameter_that_only_streams_have_asks_for_one() {
+        for accept in ["*/*", "application/json", "text/html, */*;q=0.5"] {
+            let waiting = options(Request::get("/a?_wait=complete").header("accept", accept));
+            assert_eq!((waiting.wait, waiting.media_type), (Some(EndWait::Demanded), MediaType::default()));
+            let marked = options(Request::get("/a?_end=marker&_fields=id").header("accept", accept));
+            assert_eq!(marked.media_type, MediaType::default().marked());
+            assert!(marked.fields.is_some());
+        }
+        let param = |name: &str| name.to_owned();
+        for (target, bad) in [
+            ("/a?_wait", RequestError::Wait { param: param("_wait"), wait: String::new() }),
+            ("/a?_wait=true", RequestError::Wait { param: param("_wait"), wait: param("true") }),
+            ("/a?_wait=5&_format=ndjson", RequestError::Wait { param: param("_wait"), wait: param("5") }),
+            ("/a?_end=markr", RequestError::End { param: param("_end"), end: param("markr") }),
+            ("/a?_columns=id", RequestError::Columns { param: param("_columns"), format: "ndjson" }),
+            ("/a?_since=5", RequestError::Since { param: param("_since") }),
+        ] {
+            assert_eq!(read(Request::get(target)), Err(bad), "{target}");
+        }
+        let refused = Request::get("/a?_wait=complete").header("accept", "application/x-ndjson;q=0");
+        assert_eq!(read(refused), Err(RequestError::NotAcceptable));
     }
 }

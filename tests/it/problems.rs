@@ -311,6 +311,8 @@ async fn bad_wishes() -> (&'static str, String) {
         "/orders?_since=7",
         "/orders?_end=markr",
         "/orders?_end=",
+        "/orders?_wait=true",
+        "/orders?_columns=id",
         "/orders?_snapshot=latest",
         "/orders?_snapshot=0123456789abcdef0123456789abcdef",
         "/nowhere",
