@@ -1,9 +1,12 @@
 //! Formats that cases ask for, each with a reader that knows nothing of the encoder.
 
+use std::collections::BTreeMap;
+
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_ipc::reader::StreamReader;
 use bytes::Bytes;
+use http::Response;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -23,22 +26,31 @@ pub(super) struct Form {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kept {
     Bytes,
+    /// All bytes, of orders that are Features.
+    Feature,
     Id,
 }
+
+/// Begin of an order, and of one that is a Feature.
+const ORDER: &str = "{\"id\":\"ord_";
+const FEATURE: &str = "{\"type\":\"Feature\",\"id\":\"ord_";
 
 const NDJSON: Form = Form { name: "ndjson", read: lines, kept: Kept::Bytes };
 
 /// Every third case asks for the format of the log. The count has no factor in common with that of the codings.
-const FORMS: [Form; 10] = [
+const FORMS: [Form; 13] = [
     NDJSON,
     Form { name: "json", read: array, kept: Kept::Bytes },
     Form { name: "csv", read: |body| table(body, ','), kept: Kept::Id },
     NDJSON,
     Form { name: "json-seq", read: sequence, kept: Kept::Bytes },
     Form { name: "arrow", read: arrow, kept: Kept::Id },
+    Form { name: "geojson", read: features, kept: Kept::Feature },
     NDJSON,
     Form { name: "tsv", read: |body| table(body, '\t'), kept: Kept::Id },
     Form { name: "parquet", read: parquet, kept: Kept::Id },
+    NDJSON,
+    Form { name: "geojson-seq", read: sequence, kept: Kept::Feature },
     Form { name: "csv-excel", read: |body| table(body.strip_prefix("\u{feff}".as_bytes())?, ','), kept: Kept::Id },
 ];
 
@@ -60,10 +72,23 @@ impl Form {
         (self.read)(body)
     }
 
+    /// Returns a page with the records that the format can express.
+    pub(super) fn page(self, page: Response<Bytes>) -> Response<Bytes> {
+        if self.kept != Kept::Feature {
+            return page;
+        }
+        page.map(|body| std::str::from_utf8(&body).unwrap().replace(ORDER, FEATURE).into())
+    }
+
     /// Returns the first orders as the reader gives them.
     pub(super) fn expected(self, count: u64) -> Vec<String> {
         let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
-        orders(count).lines().map(|line| if self.kept == Kept::Id { id(line) } else { line.to_owned() }).collect()
+        let expected = |line: &str| match self.kept {
+            Kept::Bytes => line.to_owned(),
+            Kept::Feature => line.replace(ORDER, FEATURE),
+            Kept::Id => id(line),
+        };
+        orders(count).lines().map(expected).collect()
     }
 }
 
@@ -75,6 +100,12 @@ fn lines(body: &[u8]) -> Option<Vec<String>> {
 fn array(body: &[u8]) -> Option<Vec<String>> {
     let records: Vec<Box<RawValue>> = serde_json::from_slice(body).ok()?;
     Some(records.iter().map(|record| record.get().to_owned()).collect())
+}
+
+fn features(body: &[u8]) -> Option<Vec<String>> {
+    let members: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(body).ok()?;
+    let is_collection = members.get("type")?.get() == "\"FeatureCollection\"";
+    array(members.get("features").filter(|_| is_collection)?.get().as_bytes())
 }
 
 fn sequence(body: &[u8]) -> Option<Vec<String>> {

@@ -250,6 +250,7 @@ impl Case {
     }
 
     fn encoded(&self, page: Response<Bytes>) -> Response<Bytes> {
+        let page = self.form.page(page);
         match self.coding {
             Some(encoder) if !page.body().is_empty() => coded(page, encoder),
             _ => page,
