@@ -114,6 +114,7 @@ debian_packages() {
   need wget wget
   need aria2c aria2
   need jq jq
+  need mlr miller
   need cc build-essential
   need node nodejs
   need chromium chromium

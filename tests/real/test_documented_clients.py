@@ -1,4 +1,4 @@
-"""The examples of docs/clients.md: each runs against unpage, gets all records, and is an error where the stream breaks."""
+"""The examples of docs/clients.md and clients-in-code.md: each runs against unpage, gets all records, and is an error where the stream breaks."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness.process import REPOSITORY
-from harness.scripted import PAGES, RECORDS, Fault, Scripted
+from harness.scripted import PAGES, RECORDS, WHOLE, Fault, Scripted
 
 #: The reader of a language's examples; each writes what it has read to stdout or to a file.
 DUCKDB = """
@@ -21,8 +21,9 @@ CLICKHOUSE = "import sys, chdb; print(chdb.query(sys.argv[1], 'TabSeparated'))"
 
 
 def examples() -> list:
-    text = (REPOSITORY / "docs" / "clients.md").read_text()
-    blocks = re.findall(r"^```(sh|python|js|sql \w+)\n(.*?)^```$", text, re.M | re.S)
+    pages = [REPOSITORY / "docs" / name for name in ("clients.md", "clients-in-code.md")]
+    text = "".join(page.read_text() for page in pages)
+    blocks = re.findall(r"^```(\w+(?: \w+)?)\n(.*?)^```$", text, re.M | re.S)
     return [pytest.param(language, code, id=f"{at}-{language}") for at, (language, code) in enumerate(blocks)]
 
 
@@ -34,6 +35,10 @@ def command(language: str, code: str) -> list[str]:
             return [sys.executable, "-c", code]
         case "js":
             return ["node", "--input-type=module", "-e", code]
+        case "go":
+            return ["bash", "-euc", 'printf %s "$0" > orders.go; go run orders.go', code]
+        case "java":
+            return ["bash", "-euc", 'printf %s "$0" > Orders.java; java Orders.java', code]
         case "sql duckdb":
             return [sys.executable, "-c", DUCKDB, code]
         case "sql clickhouse":
@@ -66,8 +71,14 @@ def orders():
         upstream.stop()
 
 
+def continuing() -> list:
+    """Examples that continue a file of records."""
+    return [example for example in examples() if "orders.ndjson" in example.values[1] and "_wait" not in example.values[1]]
+
+
 def test_there_are_examples():
-    assert len(examples()) >= 12
+    assert len(examples()) >= 18
+    assert [example.values[0] for example in continuing()] == ["sh", "sh", "python", "go", "java"]
 
 
 @pytest.mark.parametrize(("language", "code"), examples())
@@ -90,3 +101,18 @@ def test_an_example_fails_where_the_stream_breaks(language, code, orders, kept, 
     print(done.stderr[-500:])
     assert done.returncode != 0, done.stdout
     assert upstream.calls[PAGES] == 0 < upstream.calls[1]
+
+
+@pytest.mark.parametrize(("language", "code"), continuing())
+def test_an_example_continues_its_file(language, code, orders, kept, tmp_path: Path):
+    upstream = orders(Fault.CUT)
+    proxy = kept(config=upstream.config()).start()
+    assert run(language, code, proxy.url, tmp_path).returncode != 0
+    file = tmp_path / "orders.ndjson"
+    begun = file.read_bytes()
+    upstream.fault = Fault.NONE
+    done = run(language, code, proxy.url, tmp_path)
+    assert done.returncode == 0, done.stderr
+    whole = WHOLE.replace(b'"ratio":', b'"status":"paid","total":')
+    assert begun and file.read_bytes() == whole and whole.startswith(begun)
+    assert upstream.calls[1] == 1
