@@ -115,6 +115,7 @@ debian_packages() {
   need aria2c aria2
   need jq jq
   need mlr miller
+  need Rscript r-base-core r-cran-jsonlite
   need cc build-essential
   need node nodejs
   need chromium chromium

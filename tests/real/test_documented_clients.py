@@ -35,6 +35,8 @@ def command(language: str, code: str) -> list[str]:
             return [sys.executable, "-c", code]
         case "js":
             return ["node", "--input-type=module", "-e", code]
+        case "r":
+            return ["Rscript", "-e", code]
         case "go":
             return ["bash", "-euc", 'printf %s "$0" > orders.go; go run orders.go', code]
         case "java":
@@ -77,7 +79,7 @@ def continuing() -> list:
 
 
 def test_there_are_examples():
-    assert len(examples()) >= 18
+    assert len(examples()) >= 21
     assert [example.values[0] for example in continuing()] == ["sh", "sh", "python", "go", "java"]
 
 
