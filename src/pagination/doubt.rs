@@ -37,6 +37,8 @@ pub enum Doubt {
     ShortPage,
     /// A numbered page without records stood before others that had some.
     Hole,
+    /// The upstream named a later last page, and has no records there.
+    NamedPage,
     /// Fewer records came than the upstream's last total says.
     Fewer,
     /// The last page may be the first one again.
@@ -75,6 +77,7 @@ impl fmt::Display for Doubt {
             Self::Hole => {
                 "a page without records stood before others that had some, and no count shows that the upstream has none there"
             }
+            Self::NamedPage => "the upstream named a later last page, and has no records there: its list may have shrunk",
             Self::Fewer => "fewer records came than the upstream's total, which changed: they were inserted in front, or are missing",
             Self::FirstAgain => {
                 "the page behind the only record has that record alone, as the first page again would, if the upstream ignored its key"

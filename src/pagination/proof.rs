@@ -18,6 +18,8 @@ pub enum Proof {
     TotalPages(u64),
     /// The page past the last was empty.
     EmptyPage,
+    /// The page behind the last one, which the upstream's number of the last page names, has no record.
+    NamedPageEmpty,
     /// The last page was short, which is the end as configured.
     ShortPage,
     /// The upstream answered the page past the last with the configured status.
@@ -39,7 +41,7 @@ pub enum Proof {
 impl Proof {
     /// Returns true if nothing but a lack of records shows the end.
     pub(super) fn is_by_lack(self) -> bool {
-        matches!(self, Self::EmptyPage | Self::ShortPage | Self::Status(_) | Self::LastRecord)
+        matches!(self, Self::EmptyPage | Self::NamedPageEmpty | Self::ShortPage | Self::Status(_) | Self::LastRecord)
     }
 }
 
@@ -51,6 +53,7 @@ impl fmt::Display for Proof {
             Self::Total(total) => write!(f, "the upstream's total of {total}"),
             Self::TotalPages(pages) => write!(f, "the upstream's number of pages, {pages}"),
             Self::EmptyPage => f.write_str("an empty page past the last"),
+            Self::NamedPageEmpty => f.write_str("the lack of records where the upstream names its last page"),
             Self::ShortPage => f.write_str("a short page, as configured"),
             Self::Status(status) => write!(f, "status {} past the last page, as configured", status.as_u16()),
             Self::SameToken => f.write_str("an unchanged token, as configured"),

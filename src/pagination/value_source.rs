@@ -70,17 +70,7 @@ impl Source {
                 Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
             },
         };
-        let whole = text.trim().parse().ok().or_else(|| {
-            // `1e3` and `1000.0` are whole numbers too in JSON.
-            let float: f64 = text.trim().parse().ok()?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "checked to be whole and in range"
-            )]
-            (float.fract() == 0.0 && (0.0..9.0e15).contains(&float)).then_some(float as u64)
-        });
-        whole.map(Some).ok_or_else(|| self.not_a_number(&text))
+        whole_number(text.trim()).map(Some).ok_or_else(|| self.not_a_number(&text))
     }
 
     /// Number of pages up to the one that the `Link` with the relation `last` leads to.
@@ -188,6 +178,15 @@ fn has_rel(link: &Value, rel: &str) -> bool {
         Some(one) => is(one),
         None => false,
     }
+}
+
+/// Whole number of this text; `1e3` and `1000.0` are such numbers too in JSON.
+pub(super) fn whole_number(text: &str) -> Option<u64> {
+    text.parse().ok().or_else(|| {
+        let float: f64 = text.parse().ok()?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be whole and in range")]
+        (float.fract() == 0.0 && (0.0..9.0e15).contains(&float)).then_some(float as u64)
+    })
 }
 
 #[cfg(test)]

@@ -292,6 +292,55 @@ fn a_page_that_names_a_later_page_as_the_last_is_no_end() {
     }
 }
 
+/// List of eight records in pages of two, whose first three pages name a fifth as the last one; page 4 names no next one. The page behind it is `behind`.
+fn shrunk(by_link: bool, last: &Value, behind: impl Fn(u64) -> Answer) -> (Crawled, u64) {
+    let style = if by_link { Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: None }) } else { Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request }) };
+    let mut asked = 0;
+    let crawled = crawl(&of(style), |request| {
+        asked += 1;
+        let page: u64 = query_value(&request.url, "page").map_or(1, |page| page.parse().unwrap());
+        let url = |page: u64| format!("{ORIGIN}/list?page={page}");
+        let data = data(2 * page - 2..2 * page);
+        match page {
+            1..4 if by_link => {
+                let links = format!("<{}>; rel=\"next\", <{}>; rel=\"last\"", url(page + 1), url(5));
+                Answer { status: 200, headers: vec![("link", links)], body: json!({"data": data}) }
+            }
+            1..4 => Answer { status: 200, headers: vec![], body: json!({"data": data, "next": url(page + 1), "page": page, "total_pages": 5}) },
+            4 => Answer { status: 200, headers: vec![], body: beside(json!({"data": data}), last) },
+            _ => behind(page),
+        }
+    });
+    (crawled, asked)
+}
+
+#[test]
+fn a_numbered_list_ends_before_the_page_that_is_named_as_its_last_only_if_that_has_no_records() {
+    let answer = |status: u16, body: Value| move |_: u64| Answer { status, headers: vec![], body: body.clone() };
+    // Without a word about the last page, as GitHub's last page; and that of an upstream that counts one page too many.
+    for (by_link, last) in [(true, json!({})), (false, json!({})), (false, json!({"page": 4, "total_pages": 5}))] {
+        for (status, body) in [(200, json!({"data": []})), (200, json!({"data": [], "page": 5, "total_pages": 4})), (404, json!({}))] {
+            let (crawled, asked) = shrunk(by_link, &last, answer(status, body.clone()));
+            assert_eq!((crawled.ids.len(), asked), (8, 5), "{last}: {body}");
+            assert_eq!(crawled.end.unwrap(), Proof::NamedPageEmpty, "{last}: {body}");
+        }
+        for (status, body) in [
+            (200, json!({"data": data(8..10)})),
+            (200, json!({"data": data(6..8)})),
+            (400, json!({})),
+        ] {
+            let (crawled, asked) = shrunk(by_link, &last, answer(status, body.clone()));
+            assert!(matches!(crawled.end, Err(PageError::NotTheLast(_))), "{last}: {body}: {:?}", crawled.end);
+            assert_eq!((crawled.ids.len(), asked), (8, 5), "{last}: {body}");
+        }
+        let (failed, _) = shrunk(by_link, &last, answer(200, json!({"data": [], "error": "the search has failed"})));
+        assert!(failed.end.is_err());
+    }
+    // The page that would be the last says itself that it has failed.
+    let (failed, asked) = shrunk(false, &json!({"status": "PARTIAL", "success": false}), answer(200, json!({"data": []})));
+    assert!(failed.end.is_err() && asked == 4, "{:?}", failed.end);
+}
+
 #[test]
 fn an_offset_of_the_last_page_is_compared_with_the_records_of_a_list_of_tokens() {
     let pages = |ids: &[std::ops::Range<u64>]| {
@@ -319,7 +368,8 @@ fn a_configured_total_that_never_comes_leaves_other_numbers_their_say() {
         (json!({"nope": 2, "totalElements": 47}), true),
         (json!({}), true),
     ] {
-        let crawled = crawl(&pagination, answers(vec![beside(json!({"data": data(0..2), "has_more": false}), &around)]));
+        let last = beside(json!({"data": data(0..2), "has_more": false}), &around);
+        let crawled = crawl(&pagination, answers(vec![last, json!({"data": data(2..4), "has_more": false})]));
         assert_eq!(crawled.end.is_ok(), is_end, "{around}: {:?}", crawled.end);
     }
 }

@@ -54,7 +54,13 @@ impl EndRules<'_> {
             Aim::Confirm(proof @ Proof::SameToken) if earlier == self.progress.pages() => Ok(proof),
             // An upstream that clamps page numbers gives the last page once more, and one that wraps them the first. Where only one
             // page came before, it may as well be one that ignores the number.
-            Aim::Confirm(proof) if proof != Proof::SameToken && has_several => Ok(proof),
+            Aim::Confirm(proof) if !matches!(proof, Proof::SameToken | Proof::NamedPageEmpty) && has_several => {
+                Ok(proof)
+            }
+            // A page that names a later one has come again: it is no last page.
+            Aim::Confirm(Proof::NamedPageEmpty) => {
+                Err(PageError::NotTheLast(format!("the page behind it repeats page {earlier}")))
+            }
             _ => Err(self.pagination.style.repeated(earlier)),
         }
     }
@@ -63,6 +69,7 @@ impl EndRules<'_> {
     pub(super) fn refuted(&self, proof: Proof, records: u64) -> PageError {
         match proof {
             Proof::EmptyPage => PageError::RecordsBehindTheEnd { records },
+            Proof::NamedPageEmpty => PageError::NotTheLast(format!("the page behind it has {records} records")),
             Proof::SameToken => PageError::HandleRepeats(self.pagination.style.params().first().copied().cloned()),
             Proof::TotalPages(total_pages) => {
                 PageError::PagesDisagree { pages: self.progress.pages() + 1, total_pages }

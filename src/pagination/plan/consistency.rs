@@ -38,9 +38,13 @@ impl EndedWalk<'_> {
 
     /// Consistency behind this proof: the strongest word whose promise the walk can show.
     fn consistency(&self, proof: Proof) -> Consistency {
+        let shown = match proof {
+            Proof::NamedPageEmpty => self.shown(proof).doubted(Doubt::NamedPage.to_string()),
+            _ => self.shown(proof),
+        };
         match self.addresses.lost() {
-            [] => self.shown(proof),
-            lost => self.shown(proof).doubted(PlanNotice::LostParams(lost.to_vec()).to_string()),
+            [] => shown,
+            lost => shown.doubted(PlanNotice::LostParams(lost.to_vec()).to_string()),
         }
     }
 
@@ -109,7 +113,7 @@ impl EndedWalk<'_> {
         let is_pointed = self.pagination.style.is_pointed();
         let may_be_early = match proof {
             Proof::ShortPage => true,
-            Proof::EmptyPage | Proof::Status(_) => is_numbered || is_pointed,
+            Proof::EmptyPage | Proof::NamedPageEmpty | Proof::Status(_) => is_numbered || is_pointed,
             _ => false,
         };
         if self.progress.is_from_cache() {

@@ -46,15 +46,16 @@ pub(super) struct ArrivedPage<'a> {
 }
 
 impl ArrivedPage<'_> {
-    fn envelope(self) -> PageEnvelope {
-        PageEnvelope::read(&self.head.headers, self.page.sketch.outline(), self.asked, self.records)
+    fn envelope(self, pagination: &Pagination) -> PageEnvelope {
+        let Self { head, page, records, asked } = self;
+        PageEnvelope::read(&head.headers, page.sketch.outline(), asked, records, &pagination.records.paths)
     }
 
     /// Checks the words of an empty page behind a proven end: a failure refutes it, also the word "truncated", but no text that is merely new.
     pub(super) fn check_confirming(self, pagination: &Pagination) -> Result<(), PageError> {
         match pagination.failures.words {
             OwnWords::Heeded if self.records == 0 => {
-                check_empty(&self.envelope().without(|path| pagination.failures.judges(path)))
+                check_empty(&self.envelope(pagination).without(|path| pagination.failures.judges(path)))
             }
             OwnWords::Heeded | OwnWords::Ignored => Ok(()),
         }
@@ -68,9 +69,11 @@ impl EnvelopeCheck {
     }
 
     /// Envelope of the first page, for a checkpoint behind it.
-    pub(super) fn first(&self, asked: &PageRequest) -> Option<PageEnvelope> {
+    pub(super) fn first(&self, pagination: &Pagination, asked: &PageRequest) -> Option<PageEnvelope> {
         Some(match self.first.as_ref()? {
-            FirstPage::Unread { head, sketch } => head.clone().with_page(sketch.outline(), asked),
+            FirstPage::Unread { head, sketch } => {
+                head.clone().with_page(sketch.outline(), asked, &pagination.records.paths)
+            }
             FirstPage::Read(envelope) => envelope.clone(),
         })
     }
@@ -86,9 +89,9 @@ impl EnvelopeCheck {
         page: ArrivedPage<'_>,
         place: JudgedPage,
     ) -> Result<(), PageError> {
-        let envelope = page.envelope();
+        let envelope = page.envelope(pagination);
         let is_first = place == JudgedPage::Only;
-        let first = if is_first { None } else { self.read_first(page.asked) };
+        let first = if is_first { None } else { self.read_first(pagination, page.asked) };
         let says_more = |path: &str| place == JudgedPage::LeadsOn && may_say_more(pagination.more.as_ref(), path);
         let is_no_word = |path: &str| pagination.failures.judges(path) || says_more(path);
         let checked = match pagination.failures.words {
@@ -117,7 +120,7 @@ impl EnvelopeCheck {
             return Ok(());
         }
         let extent = if is_midway { CrawledExtent { records: None, pages: None } } else { extent };
-        self.read_first(asked);
+        self.read_first(pagination, asked);
         match &self.first {
             Some(FirstPage::Read(first)) => first.check_counts(self.last.as_ref(), extent),
             Some(FirstPage::Unread { .. }) | None => Ok(()),
@@ -125,9 +128,9 @@ impl EnvelopeCheck {
     }
 
     /// Unread ⇒ Read.
-    fn read_first(&mut self, asked: &PageRequest) -> Option<&PageEnvelope> {
+    fn read_first(&mut self, pagination: &Pagination, asked: &PageRequest) -> Option<&PageEnvelope> {
         if let Some(FirstPage::Unread { .. }) = &self.first {
-            self.first = self.first(asked).map(FirstPage::Read);
+            self.first = self.first(pagination, asked).map(FirstPage::Read);
         }
         match &self.first {
             Some(FirstPage::Read(envelope)) => Some(envelope),

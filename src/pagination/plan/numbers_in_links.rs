@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use crate::pagination::detect::{self, PageParam, PathNumber};
-use crate::pagination::request::{PageRequest, RequestBody};
+use crate::pagination::request::{Encode, PageRequest, RequestBody};
+use crate::pagination::request_params::RequestParam;
 
 /// Value that the next request has, and the one before has not.
 struct Change<'a> {
@@ -27,6 +30,32 @@ pub(super) fn counts_on(request: &PageRequest, next: &PageRequest, records: u64)
         changes.map(|change| change.counts(records)).sum::<Option<usize>>()
     };
     request.method == next.method && numbers() == Some(1)
+}
+
+/// Request behind that of a page with its `records`, by the one number of it that counts pages or records and that the walk's first request has
+/// not; none where it has several.
+pub(super) fn behind(first: &PageRequest, request: &PageRequest, records: u64) -> Option<PageRequest> {
+    let known = first.params();
+    let next = |RequestParam { param, name, value }: RequestParam| {
+        let step = match detect::page_param(&name)? {
+            PageParam::Page => 1,
+            PageParam::Offset => records,
+            PageParam::Size => return None,
+        };
+        let mut next = request.clone();
+        next.set(&param, &Value::from(digits(&value)?.checked_add(step)?), Encode::Plain).ok()?;
+        Some(next)
+    };
+    let in_path = PathNumber::of(&request.url).and_then(|number| {
+        let step = if number.param == PageParam::Page { 1 } else { records };
+        let mut next = request.clone();
+        let end = if request.url.path().ends_with('/') { &[""][..] } else { &[] };
+        let value = number.value.checked_add(step)?.to_string();
+        next.url.path_segments_mut().ok()?.pop_if_empty().pop().push(&value).extend(end);
+        Some(next)
+    });
+    let mut nexts = request.params().into_iter().filter(|param| !known.contains(param)).filter_map(next).chain(in_path);
+    nexts.next().filter(|_| nexts.next().is_none())
 }
 
 impl<'a> Change<'a> {
@@ -126,6 +155,27 @@ mod tests {
     }
 
     #[test]
+    fn the_page_behind_one_has_the_next_number() {
+        let behind = |query: &str| {
+            let request = |path: &str| PageRequest::get(Url::parse(&format!("http://a/{path}")).unwrap());
+            let next = behind(&request("x?from=20240101&size=10"), &request(query), 10)?;
+            next.url.as_str().strip_prefix("http://a/").map(ToOwned::to_owned)
+        };
+        for (request, next) in [
+            ("x?from=20240101&page=4", Some("x?from=20240101&page=5")),
+            ("x?page%5Bnumber%5D=4&size=20", Some("x?page%5Bnumber%5D=5&size=20")),
+            ("x?start=30", Some("x?start=40")),
+            ("x/page/4/?size=10", Some("x/page/5/?size=10")),
+            ("x?page=4&offset=30", None),
+            ("x?page=four", None),
+            ("x?page=18446744073709551615", None),
+            ("x?cursor=4", None),
+        ] {
+            assert_eq!(behind(request).as_deref(), next, "{request}");
+        }
+    }
+
+    #[test]
     fn a_number_may_stand_in_the_path_or_in_the_body() {
         let path = |from: &str, to: &str| {
             let request = |path: &str| PageRequest::get(Url::parse(&format!("http://a/{path}")).unwrap());
@@ -143,7 +193,7 @@ mod tests {
             let [from, to] = [from, to].map(|body| PageRequest { body: Some(body), ..PageRequest::get(url.clone()) });
             counts_on(&from, &to, 20)
         };
-        let json = |value: serde_json::Value| RequestBody::Json(value);
+        let json = |value: Value| RequestBody::Json(value);
         assert!(body(json(json!({"q": "a"})), json(json!({"q": "a", "page": 2}))));
         assert!(body(json(json!({"variables": {"offset": 20}})), json(json!({"variables": {"offset": 40}}))));
         assert!(!body(json(json!({"page": 1})), json(json!({"page": 2, "search_after": [7]}))));

@@ -247,7 +247,8 @@ impl Walk {
             self.pin_first()?;
             self.envelopes.begin(ArrivedPage { head, page: &page, records, asked: self.addresses.origin() });
         }
-        self.advance(head, &page, early, length, aim)?;
+        let advanced = self.advance(head, &page, early, length, aim);
+        advanced.or_else(|refuted| PageWords(self).look_behind(head, &page, refuted))?;
         PageWords(self).check_flag(&page)?;
         self.progress.note_length(records);
         Ok(self.release.end_page(rest))

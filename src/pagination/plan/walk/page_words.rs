@@ -12,8 +12,10 @@ use crate::pagination::page::{Head, Page};
 use crate::pagination::page_envelope::is_hollow;
 use crate::pagination::plan::envelope_check::{ArrivedPage, JudgedPage};
 use crate::pagination::plan::missing_records::MissingRecords;
+use crate::pagination::plan::numbers_in_links::behind;
 use crate::pagination::plan::walk_state::{Aim, WalkState};
 use crate::pagination::proof::Proof;
+use crate::pagination::styles::Address;
 use crate::pagination::value_source::Source;
 
 /// Walk that reads what its pages say of themselves.
@@ -92,6 +94,26 @@ impl PageWords<'_> {
         Ok(())
     }
 
+    /// Asks for the page behind the one that would be the last, where the upstream names a later one and pages are numbered: Asked ⇒ Ask.
+    /// Elsewhere the word stands.
+    pub(super) fn look_behind(&mut self, head: &Head, page: &Page, refuted: PageError) -> Result<(), PageError> {
+        let walk = &*self.0;
+        let (WalkState::Asked(request, Aim::Records), PageError::NotTheLast(_)) = (&walk.state, &refuted) else {
+            return Err(refuted);
+        };
+        if !walk.addresses.is_numbered() || walk.addresses.is_midway() || walk.overlap.is_active() {
+            return Err(refuted);
+        }
+        let next = match walk.pagination.style.is_pointed() {
+            true => behind(walk.addresses.origin(), request, walk.release.page().records())
+                .map(|request| Address { request: Arc::new(request), number: 0 }),
+            false => walk.end_rules().next(walk.answer(head, &page.fields))?,
+        };
+        let Some(next) = next else { return Err(refuted) };
+        self.check(head, page, JudgedPage::Last)?;
+        self.0.ask(next, Aim::Confirm(Proof::NamedPageEmpty))
+    }
+
     /// Checks what a page at this place says of itself.
     pub(super) fn check(&mut self, head: &Head, page: &Page, place: JudgedPage) -> Result<(), PageError> {
         let asked = self.0.addresses.origin();
@@ -108,16 +130,18 @@ impl PageWords<'_> {
 
     /// Checks what came against numbers beside the records.
     pub(super) fn check_counts(&mut self) -> Result<(), PageError> {
-        let Walk { addresses, page_size, overlap, progress, pagination, envelopes, .. } = &mut *self.0;
+        let Walk { addresses, page_size, overlap, progress, pagination, envelopes, state, release, .. } = &mut *self.0;
         // An unnamed number of the first page counts a list that has moved since.
         if overlap.drift().is_some_and(|drift| drift.shifts > 0) {
             return Ok(());
         }
         let is_whole = !addresses.is_midway();
         let counts_pages = is_whole && !page_size.is_resized() && !overlap.is_active();
+        // A refusal in the place of an empty page counts as one.
+        let is_refused = matches!(state.aim(), Some(Aim::Confirm(Proof::NamedPageEmpty))) && !release.has_begun();
         let extent = CrawledExtent {
             records: is_whole.then(|| overlap.reach().unwrap_or_else(|| progress.records())),
-            pages: counts_pages.then(|| progress.pages()),
+            pages: counts_pages.then(|| progress.pages() + u64::from(is_refused)),
         };
         let has_total = progress.total().is_some() || progress.total_pages().is_some();
         envelopes.check_counts(pagination, addresses.origin(), extent, has_total)

@@ -46,6 +46,9 @@ impl Walk {
             None if self.page_start() == PageStart::Shared && self.overlap.is_active() => {
                 Err(PageError::SharedRefused { status, excerpt: excerpt(&String::from_utf8_lossy(body)) })
             }
+            None if matches!(self.state.aim(), Some(Aim::Confirm(Proof::NamedPageEmpty))) => {
+                Err(PageError::NotTheLast(format!("the page behind it is refused with status {}", status.as_u16())))
+            }
             None if !self.release.has_begun() && matches!(status.as_u16(), 400 | 404 | 410 | 422) => {
                 KeysetWalk(self).hold(Err(PageError::of_refusal(status, headers, body)))
             }
@@ -79,7 +82,7 @@ impl Walk {
             && (!self.overlap.is_active() || records == 0 || self.overlap.has_ended())
         {
             match proof {
-                Proof::EmptyPage => PageWords(self).check(head, page, JudgedPage::Last)?,
+                Proof::EmptyPage | Proof::NamedPageEmpty => PageWords(self).check(head, page, JudgedPage::Last)?,
                 _ => PageWords(self).check_confirming(head, page)?,
             }
             return KeysetWalk(self).hold(Ok(proof));
