@@ -61,8 +61,9 @@ impl RequestAuthor {
             _ => return failure,
         };
         let credentials = &client.upstream().credentials;
-        let member = client.refused_member();
-        let key = member.map_or_else(|| "credentials".to_owned(), |member| format!("credentials.pool[{member}]"));
+        let members =
+            client.refused_members().iter().map(|member| format!("[{member}]")).collect::<Vec<_>>().join(", ");
+        let key = if members.is_empty() { "credentials".to_owned() } else { format!("credentials.pool{members}") };
         let hint = match status.as_u16() {
             401 | 403 if credentials.tokens().next().is_some() => format!(
                 "the upstream refuses the token that was granted: check what it is granted for (scope, audience) in {key}.token.params, and its place in {key}.token.put"
@@ -72,9 +73,9 @@ impl RequestAuthor {
             }
             _ => return Failure { fault: fault(*status), ..failure },
         };
-        let message = match member {
-            Some(_) => format!("{} (requested with {key})", failure.message),
-            None => failure.message,
+        let message = match members.is_empty() {
+            true => failure.message,
+            false => format!("{} (requested with {key})", failure.message),
         };
         Failure { fault: fault(*status), message, hint, ..failure }
     }

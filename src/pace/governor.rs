@@ -28,8 +28,8 @@ pub struct Governor {
     rate: Option<Rate>,
     /// Longest wait that the upstream can demand.
     cap: Duration,
-    /// Until then the upstream demanded that no request is sent.
-    paused: Duration,
+    /// End of the last pause, and its reason.
+    paused: (Duration, HoldReason),
     /// Time at which the last request was due.
     due: Option<Duration>,
     in_flight: usize,
@@ -124,7 +124,7 @@ impl Governor {
             budgets: BudgetPacings::default(),
             rate: pace.rate,
             cap,
-            paused: Duration::ZERO,
+            paused: (Duration::ZERO, HoldReason::Demand),
             due: None,
             in_flight: 0,
             unanswered: 0,
@@ -187,7 +187,7 @@ impl Governor {
             return;
         }
         let wait = budget.wait.map(|wait| wait.min(self.cap));
-        self.pause(now, wait.unwrap_or_default());
+        self.pause(now, wait.unwrap_or_default(), HoldReason::Demand);
         match (status, budget.wait) {
             // Some upstreams say 503 for too many requests, and then name a wait.
             (StatusCode::TOO_MANY_REQUESTS, _) | (StatusCode::SERVICE_UNAVAILABLE, Some(_)) => {
@@ -200,9 +200,12 @@ impl Governor {
         }
     }
 
-    /// Notes a wait that the upstream demands.
-    pub fn pause(&mut self, now: Duration, wait: Duration) {
-        self.paused = self.paused.max(now.saturating_add(wait.min(self.cap)));
+    /// Sends no request for this time, for this reason.
+    pub fn pause(&mut self, now: Duration, wait: Duration, reason: HoldReason) {
+        let until = now.saturating_add(wait.min(self.cap));
+        if until > self.paused.0 {
+            self.paused = (until, reason);
+        }
     }
 
     /// Notes that the request that was sent at `sent` will get no answer.
@@ -252,11 +255,7 @@ impl Governor {
     /// Time before which no request is sent, and the reason.
     fn hold(&self, now: Duration) -> (Duration, HoldReason) {
         let budget = self.budgets.hold(now, self.unanswered, self.cap);
-        let holds = [
-            (self.paused, HoldReason::Demand),
-            (budget, HoldReason::Budget),
-            (self.finder.not_before(), HoldReason::Refusal),
-        ];
+        let holds = [self.paused, (budget, HoldReason::Budget), (self.finder.not_before(), HoldReason::Refusal)];
         holds.into_iter().rev().max_by_key(|(until, _)| *until).unwrap_or((Duration::ZERO, HoldReason::Rate))
     }
 

@@ -446,7 +446,7 @@ fn times_without_end_are_no_overflow() {
         let left = RemainingBudget { name: 0, remaining: 0, reset: Some(SECOND), limit: None, window: None };
         let budget = BudgetReport { wait: Some(Duration::MAX), left: vec![left], at_a_time: None };
         exchange(&mut governor, SECOND, 2 * SECOND, status, &budget);
-        governor.pause(3 * SECOND, Duration::MAX);
+        governor.pause(3 * SECOND, Duration::MAX, HoldReason::Demand);
         governor.join(CrawlId(0));
         assert_eq!(governor.grant(4 * SECOND), GrantDecision::At(Duration::MAX, HoldReason::Demand), "{status}");
     }

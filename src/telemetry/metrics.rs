@@ -145,8 +145,8 @@ fn encode_pools(encoder: &mut DescriptorEncoder<'_>, members: &[Traffic]) -> fmt
     let help = "Requests in flight with the credentials of one member of a pool, numbered from 0.";
     let in_flight = members.iter().map(|of| (labels(of), of.load.in_flight));
     family(encoder, Gauge, "unpage_upstream_member_in_flight", help, in_flight)?;
-    let help = "Seconds until the next request may be sent with the credentials of one member of a pool.";
-    let held = members.iter().map(|of| (labels(of), of.load.held.as_secs_f64()));
+    let help = "Seconds until the next request may be sent with the credentials of one member of a pool, or until refused ones are tried again.";
+    let held = members.iter().map(|of| (labels(of), of.load.held.max(of.refused).as_secs_f64()));
     family(encoder, Gauge, "unpage_upstream_member_held_seconds", help, held)
 }
 
@@ -196,6 +196,7 @@ mod tests {
             backing_off: 1,
             retries: 6,
             waited: Duration::from_millis(12_250),
+            refused: Duration::ZERO,
         }
     }
 

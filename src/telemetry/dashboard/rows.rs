@@ -197,8 +197,8 @@ impl UpstreamRow {
             origin: traffic.origin.clone(),
             health: match (load.hold, refusals, own_fault) {
                 (Some(_), _, _) => UpstreamHealth::Held,
-                (None, 1.., _) | (None, _, Some(0..300)) => UpstreamHealth::Troubled,
-                (None, 0, _) => UpstreamHealth::Good,
+                (None, 0, None | Some(300..)) if traffic.refused.is_zero() => UpstreamHealth::Good,
+                (None, ..) => UpstreamHealth::Troubled,
             },
             in_flight: load.in_flight,
             limit: load.limit,

@@ -112,9 +112,9 @@ impl Client {
         self.line.as_ref()?.unusual_member()
     }
 
-    /// Returns the member of the pool whose credentials the crawl's last refused page (401, 403) had.
-    pub fn refused_member(&self) -> Option<usize> {
-        self.line.as_ref()?.refused_member()
+    /// Returns the members of the pool with which the crawl's last refused page (401, 403) was requested.
+    pub fn refused_members(&self) -> Vec<usize> {
+        self.line.as_ref().map(CrawlLine::refused_members).unwrap_or_default()
     }
 
     /// Holds all requests of the upstream and credential, since a whole page demands it.

@@ -116,19 +116,24 @@ impl Client {
     }
 
     /// Requests a page when that is permitted, and waits for the head of its response. A page that is refused for its credentials is requested
-    /// once more where there are others by now, and with another member of the pool where the crawl is bound to none.
+    /// once more where there are others by now, and once with each other member of the pool where the crawl is bound to none.
     pub async fn send_page(&self, page: &PageRequest) -> Result<(Permit, Response<CodedBody>), UpstreamError> {
         let (member, permit) = self.permit(page, None).await;
         let answered = self.send_page_as(member, permit, page).await?;
         let Some(line) = &self.line else { return Ok(answered) };
-        let Some(other) = line.after_answer(member, answered.1.status()) else { return Ok(answered) };
+        let mut refused = Vec::new();
+        let Some(mut other) = line.after_answer(&mut refused, member, answered.1.status()) else { return Ok(answered) };
         drop(answered);
         // Boxed: few pages are refused, and the futures around each have the room.
         Box::pin(async {
-            let (_, permit) = self.permit(page, Some(other)).await;
-            let answered = self.send_page_as(other, permit, page).await?;
-            line.after_other(member, other, answered.1.status());
-            Ok(answered)
+            loop {
+                let (_, permit) = self.permit(page, Some(other)).await;
+                let answered = self.send_page_as(other, permit, page).await?;
+                match line.after_answer(&mut refused, other, answered.1.status()) {
+                    Some(next) => other = next,
+                    None => return Ok(answered),
+                }
+            }
         })
         .await
     }
@@ -174,7 +179,7 @@ impl Client {
         }
     }
 
-    /// Sends a client's request in the same way, without a body also a second time, and with another member of the pool where it only reads. Its body takes
+    /// Sends a client's request in the same way, without a body also a second time, and with each other member of the pool where it only reads. Its body takes
     /// the client's own time, so the limit holds from the end of the body on; until then the upstream has `timeouts.idle` to take more of it.
     pub async fn forward(
         &self,
@@ -189,13 +194,14 @@ impl Client {
         let member = line.as_ref().map_or(0, CrawlLine::member);
         let (head, body) = request.into_parts();
         if body.is_end_stream() {
-            let answer = self.forward_bodiless(url, &head, member).await?;
-            let line = line.filter(|_| effect == RequestEffect::Reads);
-            let other = line.and_then(|line| Some((line.after_answer(member, answer.status())?, line)));
-            let Some((other, line)) = other else { return Ok(answer) };
-            drop(answer);
-            let answer = self.forward_bodiless(url, &head, other).await?;
-            line.after_other(member, other, answer.status());
+            let mut answer = self.forward_bodiless(url, &head, member).await?;
+            let Some(line) = line.filter(|_| effect == RequestEffect::Reads) else { return Ok(answer) };
+            let (mut refused, mut asked) = (Vec::new(), member);
+            while let Some(other) = line.after_answer(&mut refused, asked, answer.status()) {
+                drop(answer);
+                answer = self.forward_bodiless(url, &head, other).await?;
+                asked = other;
+            }
             return Ok(answer);
         }
         let credentials = self.credentials.current(member).await?;

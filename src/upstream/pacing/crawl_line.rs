@@ -2,18 +2,16 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::shared_governor::{Permit, SharedGovernor};
-use crate::pace::CrawlId;
+use crate::pace::{CrawlId, HoldReason};
 use crate::upstream_usage::{UpstreamUsage, WaitGuard};
-
-const NONE_REFUSED: usize = usize::MAX;
 
 /// A crawl's place before the governor of its upstream and credentials, or before those of a pool.
 #[derive(Clone, Debug)]
@@ -23,8 +21,8 @@ pub(in crate::upstream) struct CrawlLine {
     kept: Option<KeptMember>,
     crawl: CrawlId,
     usage: UpstreamUsage,
-    /// Member of a pool that was refused last; [`NONE_REFUSED`] before.
-    refused: Arc<AtomicUsize>,
+    /// Members of a pool with which the last refused page was requested.
+    refused: Arc<Mutex<Vec<usize>>>,
 }
 
 /// The only member of a pool whose credentials a crawl's requests have.
@@ -47,8 +45,8 @@ pub(in crate::upstream) struct BackOff {
 impl CrawlLine {
     /// Makes a place before these governors, of which there is one at least.
     pub(super) fn new(governors: Vec<Arc<SharedGovernor>>, crawl: CrawlId) -> Self {
-        let refused = Arc::new(AtomicUsize::new(NONE_REFUSED));
-        Self { governors: governors.into(), kept: None, crawl, usage: UpstreamUsage::default(), refused }
+        let (usage, refused) = (UpstreamUsage::default(), Arc::default());
+        Self { governors: governors.into(), kept: None, crawl, usage, refused }
     }
 
     /// The same place for requests with the credentials of one member alone, chosen by this hash.
@@ -78,15 +76,16 @@ impl CrawlLine {
         kept.bound.get().copied().filter(|bound| *bound != kept.usual)
     }
 
-    /// Returns the member that a crawl keeps: the usual one, unless that is held as refused before any member has answered.
+    /// Returns the member that a crawl keeps: the usual one, unless that counts as refused before any member has answered.
     fn kept_member(&self, kept: &KeptMember) -> usize {
-        let other = || self.other_than(kept.usual).filter(|_| self.governors[kept.usual].is_refused());
+        let is_refused = || self.governors[kept.usual].prospect().0;
+        let other = || is_refused().then(|| self.next_beside(&[])).flatten();
         kept.bound.get().copied().or_else(other).unwrap_or(kept.usual)
     }
 
-    /// Returns the member beside this one that may send first.
-    fn other_than(&self, member: usize) -> Option<usize> {
-        let others = (0..self.governors.len()).filter(|other| *other != member);
+    /// Returns the member beside these that may send first, and of several the one with the most budget left. One that counts as refused is the last.
+    fn next_beside(&self, asked: &[usize]) -> Option<usize> {
+        let others = (0..self.governors.len()).filter(|other| !asked.contains(other));
         others.min_by_key(|other| self.governors[*other].prospect())
     }
 
@@ -94,50 +93,56 @@ impl CrawlLine {
         &self.usage
     }
 
-    /// Returns the member of the pool whose credentials the next request has: the one that may send first, and of several the one with the most
-    /// budget left.
+    /// Returns the member of the pool whose credentials the next request has.
     pub(in crate::upstream) fn member(&self) -> usize {
         match (&self.kept, self.governors.len()) {
             (Some(kept), _) => self.kept_member(kept),
             (None, 1) => 0,
-            (None, members) => (0..members).min_by_key(|member| self.governors[*member].prospect()).unwrap_or_default(),
+            (None, _) => self.next_beside(&[]).unwrap_or_default(),
         }
     }
 
     /// Returns true where another member of the pool may send at once, so that no wait of one holds the crawl.
     pub(in crate::upstream) fn has_other_member(&self) -> bool {
-        let is_ready = |governor: &Arc<SharedGovernor>| governor.prospect().wait.is_zero();
+        let is_ready = |governor: &Arc<SharedGovernor>| {
+            let (is_refused, prospect) = governor.prospect();
+            !is_refused && prospect.wait.is_zero()
+        };
         self.kept.is_none() && self.governors.len() > 1 && self.governors.iter().any(is_ready)
     }
 
-    /// Notes the answer to a request with this member's credentials. Returns another member for one more request after a 401, unless the crawl is
-    /// bound to this one.
-    pub(in crate::upstream) fn after_answer(&self, member: usize, status: StatusCode) -> Option<usize> {
+    /// Notes the answer to a page's request with this member's credentials. After a 401 it returns the next member to ask, unless the crawl is bound
+    /// to this one: each is asked once, those that count as refused last. `refused` has the members that the page was refused to before; they count
+    /// as refused from now on where this one is accepted, since any other answer says nothing of their secrets.
+    pub(in crate::upstream) fn after_answer(
+        &self,
+        refused: &mut Vec<usize>,
+        member: usize,
+        status: StatusCode,
+    ) -> Option<usize> {
         if self.governors.len() == 1 {
             return None;
         }
         if status.is_success() || status.is_redirection() {
             self.bind(Some(member));
+            refused.drain(..).for_each(|refused| self.governors[refused].note_refusal(refused));
         }
         if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return None;
         }
-        self.refused.store(member, Ordering::Relaxed);
+        refused.push(member);
         let is_free = self.kept.as_ref().is_none_or(|kept| kept.bound.get().is_none());
-        self.other_than(member).filter(|_| status == StatusCode::UNAUTHORIZED && is_free)
-    }
-
-    pub(in crate::upstream) fn refused_member(&self) -> Option<usize> {
-        Some(self.refused.load(Ordering::Relaxed)).filter(|member| *member != NONE_REFUSED)
-    }
-
-    /// Notes the answer to the request of another member after this one was refused, and holds the refused member where the other one was not: any
-    /// other refusal or failure says nothing of its secret.
-    pub(in crate::upstream) fn after_other(&self, refused: usize, other: usize, status: StatusCode) {
-        self.after_answer(other, status);
-        if status.is_success() || status.is_redirection() {
-            self.governors[refused].hold_refused(refused);
+        let next = self.next_beside(refused).filter(|_| status == StatusCode::UNAUTHORIZED && is_free);
+        if next.is_none() {
+            refused.sort_unstable();
+            self.refused.lock().clone_from(refused);
         }
+        next
+    }
+
+    /// Returns the members with which the last page was requested that each of them was refused (401, 403), in their order.
+    pub(in crate::upstream) fn refused_members(&self) -> Vec<usize> {
+        self.refused.lock().clone()
     }
 
     /// Waits for a permit of this member in turn with other crawls. Dropping the future leaves the queue.
@@ -157,7 +162,7 @@ impl CrawlLine {
     }
 
     pub(in crate::upstream) fn pause(&self, wait: Duration) {
-        self.governors.iter().for_each(|governor| governor.pause(wait));
+        self.governors.iter().for_each(|governor| governor.pause(wait, HoldReason::Demand));
     }
 
     pub(in crate::upstream) fn back_off(&self) -> BackOff {

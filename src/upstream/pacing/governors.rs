@@ -113,8 +113,8 @@ impl Governors {
         CrawlLine::new(governors.collect(), crawl)
     }
 
-    /// Replaces the governors whose upstream has another pace among these, so that its next crawl begins with that; a wait that the upstream has
-    /// demanded goes on. Crawls under way keep theirs, and what they send from now on is not counted. Members of pools may have other numbers by
+    /// Replaces the governors whose upstream has another pace among these, so that its next crawl begins with that; a wait goes on
+    /// for its reason. Crawls under way keep theirs, and what they send from now on is not counted. Members of pools may have other numbers by
     /// now: their next use tells them.
     pub fn adopt_paces<'a>(&self, upstreams: &(impl Iterator<Item = &'a config::Upstream> + Clone)) {
         let mut known = self.registry.known.lock();
@@ -127,7 +127,9 @@ impl Governors {
                 let traffic = governor.traffic();
                 let pages = pages.entry(origin.clone()).or_insert_with(|| Histogram::new(PAGE)).clone();
                 let new = Arc::new(SharedGovernor::new(origin.clone(), None, first, pages));
-                new.pause(traffic.load.held);
+                if let Some(reason) = traffic.load.hold {
+                    new.pause(traffic.load.held, reason);
+                }
                 traffic.counts_only().add_to(forgotten, origin.clone());
                 *governor = new;
             }

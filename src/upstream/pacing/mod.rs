@@ -2,7 +2,7 @@
 
 mod crawl_line;
 mod governors;
-mod refused_hold;
+mod member_refusal;
 mod shared_governor;
 #[cfg(test)]
 mod tests;

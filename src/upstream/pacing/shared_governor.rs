@@ -11,12 +11,12 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-use super::refused_hold::RefusedHold;
+use super::member_refusal::MemberRefusal;
 use super::traffic::Traffic;
 use super::wait_log::{WaitLog, WaitingName};
 use crate::config;
 use crate::pace::budget_headers::BudgetReport;
-use crate::pace::{CrawlId, Governor, GrantDecision, Pace, Prospect, Ticket};
+use crate::pace::{CrawlId, Governor, GrantDecision, HoldReason, Pace, Prospect, Ticket};
 use crate::trace::Span;
 
 /// The governor of one upstream and credential, and the requests that wait for it.
@@ -37,7 +37,7 @@ struct GovernorState {
     governor: Governor,
     /// Number of the pool's member whose credentials these are, in the present configuration.
     member: Option<usize>,
-    refused: RefusedHold,
+    refusal: MemberRefusal,
     waiting: HashMap<Ticket, oneshot::Sender<Permit>>,
     used: Instant,
     backing_off: usize,
@@ -69,7 +69,7 @@ impl SharedGovernor {
         let state = GovernorState {
             governor: Governor::new(&upstream.pace, upstream.retry.cap),
             member,
-            refused: RefusedHold::default(),
+            refusal: MemberRefusal::default(),
             waiting: HashMap::new(),
             used: now,
             backing_off: 0,
@@ -128,22 +128,16 @@ impl SharedGovernor {
         }
     }
 
-    /// Holds all requests for this time.
-    pub(super) fn pause(self: &Arc<Self>, wait: Duration) {
+    /// Holds all requests for this time, for this reason.
+    pub(super) fn pause(self: &Arc<Self>, wait: Duration, reason: HoldReason) {
         let now = self.now();
-        self.state.lock().governor.pause(now, wait);
+        self.state.lock().governor.pause(now, wait, reason);
         self.pump();
     }
 
-    /// Holds the requests of a pool's member that was refused where another one was not.
-    pub(super) fn hold_refused(self: &Arc<Self>, member: usize) {
-        let length = self.state.lock().refused.begin(&self.origin, member);
-        self.pause(length);
-    }
-
-    /// Returns true while a member is held because its credentials were refused.
-    pub(super) fn is_refused(&self) -> bool {
-        self.state.lock().refused.is_under_way()
+    /// Notes that the credentials of this member of a pool were refused where another one's were not.
+    pub(super) fn note_refusal(&self, member: usize) {
+        self.state.lock().refusal.note(&self.origin, member);
     }
 
     pub(super) fn start_back_off(&self) {
@@ -167,11 +161,14 @@ impl SharedGovernor {
             backing_off: state.backing_off,
             retries: state.retries,
             waited: state.waited,
+            refused: state.refusal.left(),
         }
     }
 
-    pub(super) fn prospect(&self) -> Prospect {
-        self.state.lock().governor.prospect(self.now())
+    /// Returns true while a member's credentials count as refused, and the prospect of its next request: of several members, the least is asked.
+    pub(super) fn prospect(&self) -> (bool, Prospect) {
+        let state = self.state.lock();
+        (!state.refusal.left().is_zero(), state.governor.prospect(self.now()))
     }
 
     /// Marks it as used now, for this member of a pool.
@@ -268,7 +265,7 @@ impl Permit {
 
     /// Tells the governor of a wait that the response demands elsewhere than in its head.
     pub fn demanded(&self, wait: Duration) {
-        self.governor.pause(wait);
+        self.governor.pause(wait, HoldReason::Demand);
     }
 }
 

@@ -12,7 +12,7 @@ use url::Url;
 use super::governors::{FEW, KEPT, MARGIN, MOST};
 use super::{CrawlLine, Governors, Permit, Traffic};
 use crate::config;
-use crate::pace::{Pace, RequestCounts, Width};
+use crate::pace::{HoldReason, Pace, RequestCounts, Width};
 
 fn upstream(width: u32) -> config::Upstream {
     let mut upstream = config::Upstream::at(Url::parse("http://127.0.0.1:1").unwrap());
@@ -235,7 +235,7 @@ async fn governors_in_use_are_kept_however_many_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_pace_is_that_of_the_next_crawl_and_a_demanded_wait_goes_on() {
+async fn another_pace_is_that_of_the_next_crawl_and_a_wait_goes_on_for_its_reason() {
     let (governors, [line]) = lines(2);
     answer(&line.permit_of(0).await, 429, &[("retry-after", "40")]);
     governors.adopt_paces(&[upstream(2)].iter());
@@ -244,7 +244,13 @@ async fn another_pace_is_that_of_the_next_crawl_and_a_demanded_wait_goes_on() {
     let next = governors.line(&upstream(1), &[vec![]], "");
     assert_eq!(governors.by_origin()[0].load.counts.requests, 1, "no sum shrinks");
     let begun = Instant::now();
-    let _first = next.permit_of(0).await;
+    let first = next.permit_of(0).await;
     assert!(begun.elapsed() >= Duration::from_secs(40), "{:?}", begun.elapsed());
     assert!(poll(pin!(next.permit_of(0)).as_mut()).is_none(), "one at a time is the new pace");
+    drop((line, next, first));
+    // Of another wait, the reason is kept, too.
+    let empty = [("x-ratelimit-limit", "10"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "50")];
+    answer(&governors.line(&upstream(1), &[vec![]], "").permit_of(0).await, 200, &empty);
+    governors.adopt_paces(&[upstream(2)].iter());
+    assert_eq!(governors.traffic()[0].load.hold, Some(HoldReason::Budget));
 }

@@ -19,6 +19,8 @@ pub struct Traffic {
     pub retries: u64,
     /// Sum of the times that requests have waited for a permit, or before they were sent again.
     pub waited: Duration,
+    /// Time for which a member's credentials count as refused yet, so that others are asked first.
+    pub refused: Duration,
 }
 
 impl Traffic {
@@ -34,7 +36,7 @@ impl Traffic {
             budget: None,
             ..self.load
         };
-        Self { load, backing_off: 0, ..self }
+        Self { load, backing_off: 0, refused: Duration::ZERO, ..self }
     }
 
     pub(super) fn add_to<K: Ord>(self, sums: &mut BTreeMap<K, Self>, key: K) {
@@ -61,5 +63,6 @@ impl Traffic {
         sum.backing_off += self.backing_off;
         sum.retries += self.retries;
         sum.waited += self.waited;
+        sum.refused = sum.refused.max(self.refused);
     }
 }
