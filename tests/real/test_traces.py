@@ -1,12 +1,15 @@
 """Spans as a collector gets them: crawls in traces of their own, responses in those of their clients, and links between them; the
 collector's troubles, which no stream has a part in."""
 
+import ssl
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from harness.certificates import pair
 from harness.client import STREAM
 from harness.collector import Collector, attributes, named
 from harness.process import free_port
@@ -221,6 +224,58 @@ def test_a_collector_that_does_not_answer_holds_up_no_stop(collector, traced, sc
     assert get(proxy, "/orders?n=1").content == WHOLE
     # A stop that takes more than five seconds would be a kill.
     assert "spans were not exported" in end(proxy)
+
+
+def test_a_wrong_variable_is_told_at_the_start_and_spans_are_exported(collector, traced, scripted):
+    spans, upstream = collector(), scripted()
+    wrong = {
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "soon",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "x-key=right,s3cret",
+        "OTEL_TRACES_SAMPLER": "xray",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_BSP_SCHEDULE_DELAY": "0",
+        "OTEL_BSP_EXPORT_TIMEOUT": "1000",
+        "OTEL_PROPAGATORS": "b3",
+    }
+    proxy = traced(upstream.config(), spans.url, **wrong)
+    assert get(proxy).content == WHOLE
+    said = end(proxy)
+    for name in wrong:
+        assert [name in line for line in said.splitlines() if " WARN " in line].count(True) == 1, f"{name} in {said}"
+    assert "s3cret" not in said and spans.of_kind(CRAWL)
+    assert {fields["x-key"] for fields in spans.headers} == {"right"}
+
+
+@pytest.mark.parametrize(("sampler", "exported"), [("always_off", 0), ("traceidratio", 0), ("parentbased_always_off", 0), ("always_on", 1)])
+def test_the_sampler_is_that_of_the_environment(collector, traced, scripted, sampler: str, exported: int):
+    spans, upstream = collector(), scripted()
+    proxy = traced(upstream.config(), spans.url, OTEL_TRACES_SAMPLER=sampler, **({"OTEL_TRACES_SAMPLER_ARG": "0"} if "ratio" in sampler else {}))
+    assert get(proxy).content == WHOLE
+    assert " WARN " not in end(proxy)
+    assert len(spans.of_kind(CRAWL)) == len(spans.of_kind(RESPONSE)) == exported
+
+
+def test_a_collector_is_trusted_by_the_configured_authority(collector, traced, scripted, tmp_path: Path):
+    made, upstream = pair(tmp_path / "pair", authority=False), scripted()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.cert, made.key)
+    context.load_verify_locations(made.cert)
+    context.verify_mode = ssl.CERT_REQUIRED
+    spans = collector(tls=context)
+    client = {"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(made.cert), "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(made.key)}
+    for name, said_of in [("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", None), ("OTEL_EXPORTER_OTLP_HEADERS", "UnknownIssuer")]:
+        spans.spans.clear()
+        proxy = traced(upstream.config(), spans.url, **{name: str(made.cert), **client})
+        assert get(proxy).content == WHOLE
+        said = end(proxy)
+        assert bool(spans.of_kind(CRAWL)) == (said_of is None), said
+        assert said_of is None or "spans can't be exported" in said
+    for name in ["OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"]:
+        proxy = traced(upstream.config(), spans.url, **{**client, name: str(tmp_path / "none.pem")})
+        assert get(proxy).content == WHOLE
+        [told] = [line for line in end(proxy).splitlines() if "spans are not exported: " in line]
+        assert told.endswith(f"correct {name}") or "CLIENT" in name and told.endswith("CLIENT_CERTIFICATE"), told
 
 
 def test_a_binary_without_the_exporter_says_so(scripted, serve):

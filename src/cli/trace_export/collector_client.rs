@@ -1,6 +1,5 @@
 //! HTTP client for the collector: that of upstreams, on the runtime of `serve`, since the exporter's thread has none.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +13,12 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::span_queue::QueueState;
+use super::variables::ExportSettings;
 use crate::config::{Proxy, Upstream};
-use crate::upstream::{Client, Governors, RequestEffect};
+use crate::upstream::{Client, ConnectorError, Governors, RequestEffect};
 
 /// Longest answer that is read, in bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
-
-/// Longest time of a request by default, as OpenTelemetry has it.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct CollectorClient {
@@ -33,18 +30,24 @@ pub(super) struct CollectorClient {
 }
 
 impl CollectorClient {
-    /// Makes a client for this URL; reads the certificate authorities.
-    pub(super) fn new(url: Url, queue: Arc<QueueState>) -> Result<Self, String> {
-        let set = |name: &str| {
-            let values = ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"]
-                .map(|start| std::env::var(format!("{start}{name}")));
-            values.into_iter().flatten().find(|value| !value.is_empty())
-        };
-        let ca = set("CERTIFICATE").map(PathBuf::from);
-        let limit = set("TIMEOUT").and_then(|text| text.parse().ok()).map_or(TIMEOUT, Duration::from_millis);
-        let upstream = Upstream { proxy: Proxy::Environment, ca, ..Upstream::at(url.clone()) };
-        let client = Client::new(Arc::new(upstream), &Governors::default()).map_err(|error| error.to_string())?;
-        Ok(Self { client, url, limit, runtime: Handle::current(), queue })
+    /// Makes a client for this URL; reads the certificates.
+    ///
+    /// # Errors
+    /// Fails with a message for the operator that names the variable to correct.
+    pub(super) fn new(url: Url, settings: &ExportSettings, queue: Arc<QueueState>) -> Result<Self, String> {
+        let (ca_name, ca) = settings.ca.clone().unzip();
+        let (cert_name, client_cert) = settings.client_cert.clone().unzip();
+        let ca = ca.map(Into::into);
+        let upstream = Upstream { proxy: Proxy::Environment, ca, client_cert, ..Upstream::at(url.clone()) };
+        let client = Client::new(Arc::new(upstream), &Governors::default()).map_err(|error| {
+            let name = match &error {
+                ConnectorError::File { .. } => ca_name,
+                ConnectorError::Certificate { .. } => cert_name,
+                ConnectorError::Proxy(_) | ConnectorError::Tls(_) | ConnectorError::Key(_) => None,
+            };
+            format!("{error}; correct {}", name.as_deref().unwrap_or("the environment"))
+        })?;
+        Ok(Self { client, url, limit: settings.timeout, runtime: Handle::current(), queue })
     }
 }
 

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::collector_client::CollectorClient;
 use super::span_queue::{self, QueueState};
+use super::variables::ExportSettings;
 use crate::pagination::request::RedactedUrl;
 
 /// Longest time that the end of the process waits for the collector.
@@ -26,18 +27,19 @@ pub(super) struct Exporter {
 impl Exporter {
     /// Begins the export to the collector that a variable names.
     pub(super) fn to((name, value): &(&'static str, String)) -> Result<Self, String> {
-        let url = url(name, value)?;
+        let url = url(name, value).map_err(|error| format!("{error}; correct {name}"))?;
+        let (settings, messages) = ExportSettings::read(|name| std::env::var(name).ok());
         let queue = Arc::new(QueueState::new(RedactedUrl(&url).to_string()));
-        let client = CollectorClient::new(url, Arc::clone(&queue))?;
+        let client = CollectorClient::new(url, &settings, Arc::clone(&queue))?;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
         let exporter = exporter.map_err(|error| error.to_string())?;
         let provider = SdkTracerProvider::builder()
             .with_sampler(LinkedSampler(Config::default().sampler))
             .with_resource(resource())
-            .with_span_processor(span_queue::before(exporter, &queue))
+            .with_span_processor(span_queue::before(exporter, &settings, &queue))
             .build();
         global::set_tracer_provider(provider.clone());
-        warn_of_other_protocol();
+        messages.iter().for_each(|message| tracing::warn!("{message}"));
         tracing::info!("spans are exported to {}", queue.collector());
         Ok(Self { provider, queue })
     }
@@ -77,19 +79,6 @@ fn resource() -> Resource {
         builder.build()
     } else {
         builder.with_service_name("unpage").build()
-    }
-}
-
-fn warn_of_other_protocol() {
-    for name in ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"] {
-        if let Ok(value) = std::env::var(name)
-            && !value.is_empty()
-            && value != "http/protobuf"
-        {
-            tracing::warn!(
-                "{name} is {value:?}, and spans are exported as http/protobuf: name the collector's address for that"
-            );
-        }
     }
 }
 

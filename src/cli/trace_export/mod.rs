@@ -6,6 +6,8 @@ mod collector_client;
 mod exporter;
 #[cfg(feature = "otlp")]
 mod span_queue;
+#[cfg(feature = "otlp")]
+mod variables;
 
 /// Variables of the collector's address, of which the first one that is set counts.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
@@ -23,7 +25,7 @@ impl TraceExport {
         let exporter = endpoint().and_then(|endpoint| match exporter::Exporter::to(&endpoint) {
             Ok(exporter) => Some(exporter),
             Err(error) => {
-                tracing::warn!("spans are not exported: {error}; correct {}", endpoint.0);
+                tracing::warn!("spans are not exported: {error}");
                 None
             }
         });

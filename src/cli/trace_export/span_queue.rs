@@ -11,6 +11,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
 use parking_lot::Mutex;
 
+use super::variables::ExportSettings;
+
 /// Most spans that wait, those of a batch that is being sent included.
 const LONGEST_QUEUE: usize = 2048;
 
@@ -26,9 +28,17 @@ pub(super) struct QueueState {
 }
 
 /// Returns the processor that queues spans for this exporter, in a thread of its own.
-pub(super) fn before<E: SpanExporter + 'static>(exporter: E, state: &Arc<QueueState>) -> impl SpanProcessor + use<E> {
+pub(super) fn before<E: SpanExporter + 'static>(
+    exporter: E,
+    settings: &ExportSettings,
+    state: &Arc<QueueState>,
+) -> impl SpanProcessor + use<E> {
     let exporter = CountedExporter { exporter, state: Arc::clone(state) };
-    let config = BatchConfigBuilder::default().with_max_queue_size(LONGEST_QUEUE).build();
+    let config = BatchConfigBuilder::default()
+        .with_max_queue_size(LONGEST_QUEUE)
+        .with_max_export_batch_size(settings.batch)
+        .with_scheduled_delay(settings.delay)
+        .build();
     let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
     SpanQueue { batches, state: Arc::clone(state) }
 }
@@ -186,7 +196,8 @@ mod tests {
     fn spans_that_find_the_queue_full_or_are_refused_are_counted() {
         let (results, held) = channel();
         let state = Arc::new(QueueState::new("a collector".to_owned()));
-        let queue = before(Held(Mutex::new(held)), &state);
+        let (settings, _) = ExportSettings::read(|_| None);
+        let queue = before(Held(Mutex::new(held)), &settings, &state);
         for _ in 0..LONGEST_QUEUE + 10 {
             queue.on_end(span());
         }

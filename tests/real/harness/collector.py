@@ -1,5 +1,6 @@
 """A collector of OpenTelemetry's spans over HTTP, which reads protobuf by the classes that OpenTelemetry publishes."""
 
+import ssl
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +22,7 @@ def named(span: Span) -> tuple[str, str]:
 class Collector:
     """A running collector; its address is the value of OTEL_EXPORTER_OTLP_ENDPOINT."""
 
-    def __init__(self, port: int = 0):
+    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None):
         self.spans: list[Span] = []
         self.resources: list[dict] = []
         self.headers: list[dict] = []
@@ -54,7 +55,9 @@ class Collector:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
 
