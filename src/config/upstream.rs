@@ -20,7 +20,7 @@ use super::{
     ClientCertificate, HttpVersion, PrivateAddresses, Redirects, RetryPolicy, RewriteLinks, Timeouts, Upstream,
     credentials_key, pace, proxy,
 };
-use crate::field_class::{FieldPattern, FieldRules};
+use crate::field_class::{FieldPattern, FieldRules, names_a_secret};
 use crate::pagination::Path;
 
 pub(super) static UPSTREAM: Level =
@@ -226,7 +226,9 @@ fn field(name: &str, node: &TomlNode<'_>) -> Option<(HeaderName, HeaderValue)> {
     if owned.contains(&name) {
         return node.refuse(format!("{name} is set by unpage for each request"), "leave it out");
     }
-    Some((name, header_value(node)?))
+    let mut value = header_value(node)?;
+    value.set_sensitive(names_a_secret(name.as_str()));
+    Some((name, value))
 }
 
 fn field_pattern(node: &TomlNode<'_>) -> Option<FieldPattern> {

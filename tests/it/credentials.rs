@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use unpage::demo::Legacy;
 
 use super::client::{self, BOTH, Version};
 use super::proxy::{Process, Proxy, collection, run};
-use super::upstream::{Asked, Gate, Reply, Upstream, answer};
+use super::upstream::{Asked, Gate, Reply, Upstream, answer, held};
 
 const NEXT_URL: &str = "records = \"results\"\npagination = { type = \"next_url\", next = \"next\" }";
 
@@ -164,6 +166,37 @@ async fn a_401_at_any_page_costs_one_renewal() {
         assert_eq!(lines(&received), 200);
         assert_eq!((tokens.asked().len(), upstream.asked().len()), (2, 5), "page {at}");
     }
+}
+
+#[tokio::test]
+async fn crawls_whose_token_is_refused_at_a_time_share_one_renewal() {
+    let tokens = token_server("").await;
+    let gate = Gate::default();
+    let held = gate.clone();
+    let is_second = |asked: &Asked| asked.target.contains("page=2");
+    let upstream = Upstream::scripted(200, move |asked, answer| match (number(asked), is_second(asked)) {
+        (1, true) => held.before(refused()),
+        _ => Reply::Whole(answer),
+    })
+    .await;
+    let lines_of = format!("{}\n{NEXT_URL}", token(&tokens, CLIENT));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines_of)).await;
+    let address = proxy.address;
+    let crawls = [0, 1].map(|own| {
+        let request = client::stream(&format!("{ORDERS}&a={own}"));
+        tokio::spawn(client::receive(Version::Http1, address, request))
+    });
+    let both = async {
+        while upstream.asked().iter().filter(|asked| is_second(asked)).count() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), both).await.expect("both crawls ask for page 2");
+    gate.open();
+    for crawl in crawls {
+        assert_eq!(lines(&crawl.await.unwrap()), 200);
+    }
+    assert_eq!(tokens.asked().len(), 2);
 }
 
 #[tokio::test]
@@ -692,20 +725,31 @@ async fn a_rotated_refresh_token_is_kept_before_it_is_used_and_survives_a_kill()
         Reply::json(format!("{{\"access_token\":\"token-{number}\",\"refresh_token\":\"r{next}\"}}"))
     })
     .await;
-    let gate = Gate::default();
-    let held = gate.clone();
-    let kept = keep.clone();
-    let upstream = Upstream::scripted(100, move |asked, answer| {
-        let text = fs::read_to_string(&kept).unwrap();
-        assert!(text.contains(&format!("\"r{}\"", number(asked) + 1)), "used before it is kept: {text}");
-        if number(asked) == 1 { held.before(Reply::Whole(answer)) } else { Reply::Whole(answer) }
-    })
-    .await;
     let grant = format!(
         "grant = \"refresh_token\", refresh_token = {{ env = \"CARGO_PKG_NAME\" }}, keep = {:?}",
         keep.to_str().unwrap()
     );
-    let toml = collection(&upstream.url(), &format!("{}\n{NEXT_URL}", token(&tokens, &grant)));
+    // Nothing listens at the upstream's address yet: a kill finds the new tokens answered and not used.
+    let port = held(([127, 0, 0, 1], 0).into());
+    let address = port.local_addr().unwrap();
+    let lines_of = format!("retry = {{ attempts = 100, cap = \"1s\" }}\n{}\n{NEXT_URL}", token(&tokens, &grant));
+    let toml = collection(&format!("http://{address}"), &lines_of);
+    let mut process = Process::serve(&toml).await;
+    let asking = tokio::spawn(client::receive(Version::Http1, process.address, client::stream(ORDERS)));
+    process.wait_for("attempt 1 failed").await;
+    process.signal(rustix::process::Signal::KILL);
+    process.end().await;
+    drop(asking.await);
+    assert_eq!(tokens.asked().len(), 1);
+    let gate = Gate::default();
+    let held = gate.clone();
+    let kept = keep.clone();
+    let script = move |asked: &Asked, answer| {
+        let text = fs::read_to_string(&kept).unwrap();
+        assert!(text.contains(&format!("\"r{}\"", number(asked) + 1)), "used before it is kept: {text}");
+        if number(asked) == 2 { held.before(Reply::Whole(answer)) } else { Reply::Whole(answer) }
+    };
+    let upstream = Upstream::at(address, Legacy::of(100), script, None).await;
     let process = Process::serve(&toml).await;
     let asking = tokio::spawn(client::receive(Version::Http1, process.address, client::stream(ORDERS)));
     gate.reached().await;
@@ -713,7 +757,7 @@ async fn a_rotated_refresh_token_is_kept_before_it_is_used_and_survives_a_kill()
     process.end().await;
     drop(asking.await);
     gate.open();
-    for renewals in 2..=3 {
+    for renewals in 3..=4 {
         let process = Process::serve(&toml).await;
         let received = client::receive(Version::Http1, process.address, client::stream(ORDERS)).await;
         assert_eq!(lines(&received), 100, "{}", received.whole());

@@ -16,6 +16,8 @@ use rcgen::KeyPair;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::Child;
 use tokio::task::JoinHandle;
+use unpage::config::{Config, Machine};
+use unpage::gateway::Gateway;
 
 use super::client::{self, BOTH, Received, Version};
 use super::proxy::binary;
@@ -341,6 +343,10 @@ async fn no_secret_is_in_anything_that_is_written_or_shown() {
         let other = folder.join("other.toml");
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&other, text.replace(&format!("{MARK}-of-the-team"), &format!("{MARK}-of-others"))).unwrap();
+        // A panic may show any value by `Debug`.
+        let config = Config::read(&text, "the test's configuration", &Machine).unwrap();
+        leaks.look("a panic", &format!("{config:?}"));
+        leaks.look("a panic", &format!("{:?}", Gateway::builder(config).build().unwrap()));
         let collector = collector().await;
         let server = Tracing::serve(&file, format, collector.as_ref()).await;
         let token: String =
