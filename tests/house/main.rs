@@ -70,7 +70,7 @@ mod limit {
     /// credentials and renewals in vain 700, the commands of packages and candidates of `auto` 300.
     /// Signatures for AWS take 600 with the operations that are not signed, what tables say of their columns, checksums of derived files and last
     /// pages without an array 300, the log's level, members of pools and redaction of secrets in any spelling 500.
-    /// Spans by OTLP take 1,150 with the variables that are wrong, `fetch --since-from` 400, numbers of last pages and errors that name an object's form 300, sessions that are
+    /// Spans by OTLP take 1,000, `fetch --since-from` 400, numbers of last pages and errors that name an object's form 300, sessions that are
     /// awaited, refused members of pools, tokens of the operator in files and the budget's whole records 400.
     /// Pages that are named as the last one and looked at take 100, formats and members of pools that are told in all cases 450, lists that do
     /// not say how their pages are asked for 250.
