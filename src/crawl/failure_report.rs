@@ -96,7 +96,7 @@ pub(super) fn failed(client: &Client, error: &AttemptError, request: &PageReques
             let message = client.redact(&request.url, &request.headers, &message(error));
             Failure::new(Fault::Upstream, message, error.hint())
         }
-        AttemptError::Transport(error @ UpstreamError::Token(_)) if !error.is_transient() => {
+        AttemptError::Transport(error) if error.refuses_credentials() => {
             Failure::new(Fault::Credentials, message(error), error.hint())
         }
         AttemptError::Transport(error) => Failure::new(Fault::Unreachable, message(error), error.hint()),

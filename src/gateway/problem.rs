@@ -47,7 +47,7 @@ pub(super) fn unreachable(error: &UpstreamError) -> Response<Body> {
         | UpstreamError::Coding(_)
         | UpstreamError::Token(_) => StatusCode::BAD_GATEWAY,
     };
-    let is_configured = matches!(error, UpstreamError::Token(error) if !error.is_transient());
+    let is_configured = error.refuses_credentials();
     let fault = if is_configured { Fault::Credentials } else { Fault::Unreachable };
     report(status, fault.name(), &error.to_string(), error.hint())
 }

@@ -98,6 +98,15 @@ impl UpstreamError {
         }
     }
 
+    /// Returns true if the configured credentials were refused: a token's, or the client certificate, which may be missing.
+    pub fn refuses_credentials(&self) -> bool {
+        match self {
+            Self::Token(error) => !error.is_transient(),
+            Self::Tls(_, error) => refuses_certificate(error),
+            _ => false,
+        }
+    }
+
     /// Advice for the operator, on one line.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -114,6 +123,9 @@ impl UpstreamError {
             }
             Self::Tls(_, rustls::Error::InvalidCertificate(_)) => {
                 "if its certificate comes from an authority of your own, name that in `ca` (fetch: --cacert); else don't trust it"
+            }
+            Self::Tls(_, error) if refuses_certificate(error) => {
+                "the upstream wants a client certificate that it trusts: set `client_cert` to one that is valid and from the right authority"
             }
             Self::Tls(..) => "check that the upstream's address is right and that it speaks TLS 1.2 or 1.3",
             Self::Timeout(..) | Self::NotTaken(..) => {
@@ -140,6 +152,24 @@ impl TransportError {
             Self::Stale(cause) => UpstreamError::Stale(origin, cause),
         }
     }
+}
+
+/// Returns true for an alert about the client's certificate (RFC 8446 §6.2).
+pub(super) fn refuses_certificate(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::CertificateRequired
+            | Alert::UnknownCA
+            | Alert::DecryptError
+            | Alert::AccessDenied
+    )
 }
 
 /// Finds the error of this type in a chain of errors.

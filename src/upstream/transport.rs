@@ -22,7 +22,7 @@ use url::Position;
 use super::body::CodedBody;
 use super::connect;
 use super::dialler::UpstreamRoute;
-use super::error::{ConnectorError, TransportError, cause, root_cause};
+use super::error::{ConnectorError, TransportError, cause, refuses_certificate, root_cause};
 use super::resolver::{RefusedAddress, UnknownName};
 use super::tunnel::ProxyFailure;
 use super::watched_connection;
@@ -208,7 +208,11 @@ fn answered(
         Err(error) if http != HttpVersion::Http2 && error.connect_info().is_some_and(watched_connection::was_stale) => {
             Err(TransportError::Stale(root_cause(&error)))
         }
-        Err(error) => Err(TransportError::Broken(root_cause(&error))),
+        Err(error) => Err(match cause::<rustls::Error>(&error) {
+            // By TLS 1.3 a client has its connection before its certificate is looked at.
+            Some(tls) if refuses_certificate(tls) => TransportError::Tls(tls.clone()),
+            _ => TransportError::Broken(root_cause(&error)),
+        }),
     }
 }
 

@@ -216,6 +216,9 @@ async fn an_upstream_that_asks_for_a_certificate_gets_the_configured_one() {
         let received = client::receive(Version::Http1, proxy.address, client::stream("/cursor/orders")).await;
         assert_eq!(received.head.status.as_u16(), if is_good { 200 } else { 502 }, "{}", received.whole());
         assert!(!is_good || received.whole() == orders(120));
+        let is_told =
+            received.whole().contains("\"fault\": \"configuration\"") && received.whole().contains("set `client_cert`");
+        assert_eq!(is_told, !is_good, "{}", received.whole());
         assert_eq!(upstream.asked().is_empty(), !is_good);
     }
     // Its end is a metric, from the start on.
