@@ -180,7 +180,7 @@ mod tests {
 
     fn envelope(page: &Value, records: u64) -> PageEnvelope {
         let asked = PageRequest::get(Url::parse("http://a/items").unwrap());
-        PageEnvelope::read(&HeaderMap::new(), page, &asked, records, &[])
+        PageEnvelope::read(&HeaderMap::new(), page, &asked, records)
     }
 
     #[test]

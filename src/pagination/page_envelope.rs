@@ -13,7 +13,6 @@ use super::error::PageError;
 use super::path::{Path, Segment};
 use super::request::PageRequest;
 use super::request_params::RequestParam;
-use super::value_source::whole_number;
 
 /// Depth down to which objects around the records are read.
 const DEPTH: usize = 3;
@@ -63,17 +62,16 @@ impl PageEnvelope {
         envelope
     }
 
-    /// Reads a page by its head and its outline, of `records` records at one of the paths `at`; `asked` is the first request, whose values a page
-    /// may repeat.
-    pub(super) fn read(headers: &HeaderMap, page: &Value, asked: &PageRequest, records: u64, at: &[Path]) -> Self {
-        Self::of_head(headers, asked, records).with_page(page, asked, at)
+    /// Reads a page by its head and its outline, of `records` records; `asked` is the first request, whose values a page may repeat.
+    pub(super) fn read(headers: &HeaderMap, page: &Value, asked: &PageRequest, records: u64) -> Self {
+        Self::of_head(headers, asked, records).with_page(page, asked)
     }
 
     pub(super) fn of_head(headers: &HeaderMap, asked: &PageRequest, records: u64) -> Self {
         let mut envelope = Self { records, last_places: LastPlace::of_head(headers, asked), ..Self::default() };
         envelope.counts.extend(total_headers(headers, &asked.url).map(|(name, number)| (name.to_string(), number)));
         for (name, object) in paging_objects(headers) {
-            let paging = Self::default().with_page(&object, asked, &[]);
+            let paging = Self::default().with_page(&object, asked);
             envelope.counts.extend(paging.counts.into_iter().map(|(path, number)| (format!("{name}: {path}"), number)));
         }
         let range = content_range(headers).ok().flatten().and_then(|range| range.total);
@@ -83,8 +81,8 @@ impl PageEnvelope {
     }
 
     /// The envelope with what the page itself says.
-    pub(super) fn with_page(mut self, page: &Value, asked: &PageRequest, at: &[Path]) -> Self {
-        self.last_places.extend(LastPlace::of_page(page, asked, at));
+    pub(super) fn with_page(mut self, page: &Value, asked: &PageRequest) -> Self {
+        self.last_places.extend(LastPlace::of_page(page, asked));
         let asked = Asked::of(asked);
         self.read_page(page, Some(&asked));
         self.forget_asked(&asked);
@@ -145,10 +143,7 @@ impl PageEnvelope {
                 }
                 _ => {}
             }
-            let number = match value {
-                Value::Number(number) => number.as_u64().or_else(|| whole_number(&number.to_string())),
-                value => value.as_str().and_then(|text| text.parse().ok()),
-            };
+            let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
             if let (Some(number), Some(asked)) = (number.filter(|_| !is_thing), asked)
                 && is_count(CountName { name, parent: parent_of(path), siblings: members, url: &asked.request.url })
             {
@@ -196,9 +191,13 @@ impl PageEnvelope {
         self.words.iter().find(|(known, _)| known == path).map(|(_, value)| value)
     }
 
+    pub(super) fn has_counts(&self) -> bool {
+        !self.counts.is_empty()
+    }
+
     /// Returns true if a number counts as many records: of several, as all records and the filtered ones, one is enough. Where a greater one
     /// stands beside it, the number of the page's own records agrees with nothing, unless its name says that it is more.
-    fn agrees(&self, records: u64) -> bool {
+    pub(super) fn agrees(&self, records: u64) -> bool {
         let has_greater = self.counts.iter().any(|(_, number)| *number > records);
         let is_own = |place: &str| has_greater && records == self.records && may_count_page(place);
         self.counts.iter().any(|(place, number)| *number == records && !is_own(place))
@@ -297,7 +296,7 @@ mod tests {
     use crate::pagination::request::RequestBody;
 
     fn envelope(page: &Value, records: u64) -> PageEnvelope {
-        PageEnvelope::read(&HeaderMap::new(), page, &asked("limit=100"), records, &[])
+        PageEnvelope::read(&HeaderMap::new(), page, &asked("limit=100"), records)
     }
 
     fn came(records: u64) -> CrawledExtent {
@@ -311,7 +310,7 @@ mod tests {
     #[test]
     fn an_echo_of_the_request_is_no_word_of_the_page() {
         let read = |query: &str, page: &Value| {
-            PageEnvelope::read(&HeaderMap::new(), page, &asked(query), 0, &[])
+            PageEnvelope::read(&HeaderMap::new(), page, &asked(query), 0)
                 .words()
                 .map(|word| word.path.to_owned())
                 .collect::<Vec<_>>()
@@ -327,7 +326,6 @@ mod tests {
             &json!({"status": "failed", "success": false, "count": 70}),
             &by_body,
             0,
-            &[],
         );
         assert_eq!((envelope.words().count(), envelope.check_counts(None, came(5)).is_ok()), (0, true));
     }
@@ -407,7 +405,7 @@ mod tests {
     fn header_fields_count_too() {
         for (name, value) in [("x-total-count", "70"), ("content-range", "items 0-9/70")] {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
-            let page = PageEnvelope::read(&headers, &Value::Null, &asked(""), 10, &[]);
+            let page = PageEnvelope::read(&headers, &Value::Null, &asked(""), 10);
             assert!(page.check_counts(None, came(10)).is_err() && page.check_counts(None, came(70)).is_ok(), "{name}");
         }
     }

@@ -315,10 +315,14 @@ fn shrunk(by_link: bool, last: &Value, behind: impl Fn(u64) -> Answer) -> (Crawl
 }
 
 #[test]
-fn a_numbered_list_ends_before_the_page_that_is_named_as_its_last_only_if_that_has_no_records() {
+fn a_numbered_list_that_is_counted_ends_before_the_page_that_is_named_as_its_last_if_that_has_no_records() {
     let answer = |status: u16, body: Value| move |_: u64| Answer { status, headers: vec![], body: body.clone() };
-    // Without a word about the last page, as GitHub's last page; and that of an upstream that counts one page too many.
-    for (by_link, last) in [(true, json!({})), (false, json!({})), (false, json!({"page": 4, "total_pages": 5}))] {
+    // Of an upstream that counts its records well: the list has shrunk, or there is one page too many in the number of pages.
+    for (by_link, last) in [
+        (true, json!({"total": 8})),
+        (false, json!({"total": 8})),
+        (false, json!({"page": 4, "total_pages": 5, "total": 8})),
+    ] {
         for (status, body) in [(200, json!({"data": []})), (200, json!({"data": [], "page": 5, "total_pages": 4})), (404, json!({}))] {
             let (crawled, asked) = shrunk(by_link, &last, answer(status, body.clone()));
             assert_eq!((crawled.ids.len(), asked), (8, 5), "{last}: {body}");
@@ -328,6 +332,8 @@ fn a_numbered_list_ends_before_the_page_that_is_named_as_its_last_only_if_that_h
             (200, json!({"data": data(8..10)})),
             (200, json!({"data": data(6..8)})),
             (400, json!({})),
+            (404, json!({"message": "the result window is too large"})),
+            (404, json!({"message": "8"})),
         ] {
             let (crawled, asked) = shrunk(by_link, &last, answer(status, body.clone()));
             assert!(matches!(crawled.end, Err(PageError::NotTheLast(_))), "{last}: {body}: {:?}", crawled.end);
@@ -336,8 +342,20 @@ fn a_numbered_list_ends_before_the_page_that_is_named_as_its_last_only_if_that_h
         let (failed, _) = shrunk(by_link, &last, answer(200, json!({"data": [], "error": "the search has failed"})));
         assert!(failed.end.is_err());
     }
+    // Without a number of records that agrees, it may stand in front of a window's limit; and it may be one of nine by now.
+    for (by_link, last) in [
+        (true, json!({})),
+        (false, json!({})),
+        (false, json!({"page": 4, "total_pages": 5})),
+        (false, json!({"page": 4, "total_pages": 5, "total": 9})),
+        (false, json!({"page": 4, "total_pages": 9, "total": 8})),
+        (false, json!({"total_pages": 5, "totalRecords": 9})),
+    ] {
+        let (crawled, asked) = shrunk(by_link, &last, answer(200, json!({"data": []})));
+        assert!(crawled.end.is_err() && asked == 4, "{last}: {:?}", crawled.end);
+    }
     // The page that would be the last says itself that it has failed.
-    let (failed, asked) = shrunk(false, &json!({"status": "PARTIAL", "success": false}), answer(200, json!({"data": []})));
+    let (failed, asked) = shrunk(false, &json!({"status": "PARTIAL", "success": false, "total": 8}), answer(200, json!({"data": []})));
     assert!(failed.end.is_err() && asked == 4, "{:?}", failed.end);
 }
 

@@ -164,15 +164,9 @@ pub fn live_beside(url: &Url, headers: &HeaderMap, page: &Value, ended: &[&Sourc
 }
 
 /// Sign that pages follow the one from `url`, the last of those that came, by a number of pages or a link to the last one, as a phrase.
-pub(super) fn later_page(
-    url: &Url,
-    headers: &HeaderMap,
-    page: &Value,
-    records: &[Path],
-    walked: CrawledExtent,
-) -> Option<String> {
+pub(super) fn later_page(url: &Url, headers: &HeaderMap, page: &Value, walked: CrawledExtent) -> Option<String> {
     let request = PageRequest::get(url.clone());
-    let words = LastPlace::of_head(headers, &request).into_iter().chain(LastPlace::of_page(page, &request, records));
+    let words = LastPlace::of_head(headers, &request).into_iter().chain(LastPlace::of_page(page, &request));
     words.into_iter().find(|word| word.is_later(&request, walked)).map(|word| word.shown().to_owned())
 }
 

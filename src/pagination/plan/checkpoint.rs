@@ -98,7 +98,7 @@ impl NotedParts<'_> {
             numbered: pagination.style.is_pointed() && addresses.is_numbered(),
             size: page_size.size(),
             resized: page_size.resized(),
-            envelope: if is_first { self.envelopes.first(pagination, addresses.origin()) } else { None },
+            envelope: if is_first { self.envelopes.first(addresses.origin()) } else { None },
             overlap: self.overlap.note(),
             trail: self.trail.note(),
             pins: self.pinned.pins().filter(|_| is_first || self.pinned.is_unheeded()),

@@ -87,6 +87,8 @@ impl EndRules<'_> {
             Some(Aim::Confirm(Proof::SameToken)) => Ok(None),
             // Of an opened state, a refusal may as well say that it is gone.
             Some(Aim::Confirm(_)) if self.pagination.opened_state().is_some() => Ok(None),
+            // The page is named, so that its refusal may be that of a window.
+            Some(Aim::Confirm(Proof::NamedPageEmpty)) if self.is_about_else(refusal, None) => Ok(None),
             Some(Aim::Confirm(proof))
                 if past_the_last && (proof != Proof::EmptyPage || self.progress.is_first_empty()) =>
             {
@@ -109,11 +111,21 @@ impl EndRules<'_> {
         };
         let (pages, longest) = (self.progress.filled(), self.progress.longest());
         let holds_to_size = if pages == 1 { longest < size || self.progress.counts_agree() } else { longest == size };
+        holds_to_size && !total.is_multiple_of(ROUND) && !self.is_about_else(refusal, Some(total))
+    }
+
+    /// Returns true where a refusal has words for a limit, or names the page size, the total, or the number of records or pages.
+    fn is_about_else(&self, refusal: Refusal<'_>, total: Option<u64>) -> bool {
         let words = String::from_utf8_lossy(refusal.body).to_lowercase();
+        let limits = [
+            self.page_size.size(),
+            total,
+            Some(self.progress.pages()),
+            total.is_none().then(|| self.progress.records()),
+        ];
         let mut numbers =
             words.split(|character: char| !character.is_ascii_digit()).filter_map(|text| text.parse().ok());
-        let states_a_limit = numbers.any(|number: u64| [size, total, self.progress.pages()].contains(&number));
-        let is_about_else = states_a_limit || OTHER_REASONS.iter().any(|reason| words.contains(reason));
-        holds_to_size && !total.is_multiple_of(ROUND) && !is_about_else
+        numbers.any(|number: u64| limits.contains(&Some(number)))
+            || OTHER_REASONS.iter().any(|reason| words.contains(reason))
     }
 }

@@ -176,8 +176,7 @@ impl EndRules<'_> {
     fn later_page(&self, head: &Head, page: &Page, pages: u64) -> Option<String> {
         let records = (!self.addresses.is_midway()).then(|| self.progress.records());
         let walked = CrawledExtent { records, pages: Some(pages) };
-        let paths = &self.pagination.records.paths;
-        let word = || detect::later_page(&head.url, &head.headers, page.sketch.outline(), paths, walked);
+        let word = || detect::later_page(&head.url, &head.headers, page.sketch.outline(), walked);
         if self.pagination.unnamed_counts == UnnamedCounts::Ignored { None } else { word() }
     }
 

@@ -46,16 +46,15 @@ pub(super) struct ArrivedPage<'a> {
 }
 
 impl ArrivedPage<'_> {
-    fn envelope(self, pagination: &Pagination) -> PageEnvelope {
-        let Self { head, page, records, asked } = self;
-        PageEnvelope::read(&head.headers, page.sketch.outline(), asked, records, &pagination.records.paths)
+    fn envelope(self) -> PageEnvelope {
+        PageEnvelope::read(&self.head.headers, self.page.sketch.outline(), self.asked, self.records)
     }
 
     /// Checks the words of an empty page behind a proven end: a failure refutes it, also the word "truncated", but no text that is merely new.
     pub(super) fn check_confirming(self, pagination: &Pagination) -> Result<(), PageError> {
         match pagination.failures.words {
             OwnWords::Heeded if self.records == 0 => {
-                check_empty(&self.envelope(pagination).without(|path| pagination.failures.judges(path)))
+                check_empty(&self.envelope().without(|path| pagination.failures.judges(path)))
             }
             OwnWords::Heeded | OwnWords::Ignored => Ok(()),
         }
@@ -69,11 +68,9 @@ impl EnvelopeCheck {
     }
 
     /// Envelope of the first page, for a checkpoint behind it.
-    pub(super) fn first(&self, pagination: &Pagination, asked: &PageRequest) -> Option<PageEnvelope> {
+    pub(super) fn first(&self, asked: &PageRequest) -> Option<PageEnvelope> {
         Some(match self.first.as_ref()? {
-            FirstPage::Unread { head, sketch } => {
-                head.clone().with_page(sketch.outline(), asked, &pagination.records.paths)
-            }
+            FirstPage::Unread { head, sketch } => head.clone().with_page(sketch.outline(), asked),
             FirstPage::Read(envelope) => envelope.clone(),
         })
     }
@@ -89,9 +86,9 @@ impl EnvelopeCheck {
         page: ArrivedPage<'_>,
         place: JudgedPage,
     ) -> Result<(), PageError> {
-        let envelope = page.envelope(pagination);
+        let envelope = page.envelope();
         let is_first = place == JudgedPage::Only;
-        let first = if is_first { None } else { self.read_first(pagination, page.asked) };
+        let first = if is_first { None } else { self.read_first(page.asked) };
         let says_more = |path: &str| place == JudgedPage::LeadsOn && may_say_more(pagination.more.as_ref(), path);
         let is_no_word = |path: &str| pagination.failures.judges(path) || says_more(path);
         let checked = match pagination.failures.words {
@@ -120,17 +117,25 @@ impl EnvelopeCheck {
             return Ok(());
         }
         let extent = if is_midway { CrawledExtent { records: None, pages: None } } else { extent };
-        self.read_first(pagination, asked);
+        self.read_first(asked);
         match &self.first {
             Some(FirstPage::Read(first)) => first.check_counts(self.last.as_ref(), extent),
             Some(FirstPage::Unread { .. }) | None => Ok(()),
         }
     }
 
+    /// Returns true if a number of the last page counts as many records, or one of the first page where the last one counts none.
+    pub(super) fn counts(&mut self, asked: &PageRequest, records: u64) -> bool {
+        match self.last.as_ref().filter(|last| last.has_counts()) {
+            Some(last) => last.agrees(records),
+            None => self.read_first(asked).is_some_and(|first| first.agrees(records)),
+        }
+    }
+
     /// Unread ⇒ Read.
-    fn read_first(&mut self, pagination: &Pagination, asked: &PageRequest) -> Option<&PageEnvelope> {
+    fn read_first(&mut self, asked: &PageRequest) -> Option<&PageEnvelope> {
         if let Some(FirstPage::Unread { .. }) = &self.first {
-            self.first = self.first(pagination, asked).map(FirstPage::Read);
+            self.first = self.first(asked).map(FirstPage::Read);
         }
         match &self.first {
             Some(FirstPage::Read(envelope)) => Some(envelope),

@@ -94,24 +94,34 @@ impl PageWords<'_> {
         Ok(())
     }
 
-    /// Asks for the page behind the one that would be the last, where the upstream names a later one and pages are numbered: Asked ⇒ Ask.
-    /// Elsewhere the word stands.
+    /// Asks for the page behind the one that would be the last, where the upstream names just that as its last, a number of records agrees, and
+    /// pages are numbered: Asked ⇒ Ask. Elsewhere the word stands: without the number, it may be that of a window's limit.
     pub(super) fn look_behind(&mut self, head: &Head, page: &Page, refuted: PageError) -> Result<(), PageError> {
         let walk = &*self.0;
         let (WalkState::Asked(request, Aim::Records), PageError::NotTheLast(_)) = (&walk.state, &refuted) else {
             return Err(refuted);
         };
-        if !walk.addresses.is_numbered() || walk.addresses.is_midway() || walk.overlap.is_active() {
+        let (records, addresses) = (walk.release.page().records(), &walk.addresses);
+        if records == 0 || !addresses.is_numbered() || addresses.is_midway() || walk.overlap.is_active() {
             return Err(refuted);
         }
         let next = match walk.pagination.style.is_pointed() {
-            true => behind(walk.addresses.origin(), request, walk.release.page().records())
+            true => behind(addresses.origin(), request, records)
                 .map(|request| Address { request: Arc::new(request), number: 0 }),
             false => walk.end_rules().next(walk.answer(head, &page.fields))?,
         };
         let Some(next) = next else { return Err(refuted) };
         self.check(head, page, JudgedPage::Last)?;
+        if !self.is_counted() || self.check_counts_of(self.0.pages() + 1).is_err() {
+            return Err(refuted);
+        }
         self.0.ask(next, Aim::Confirm(Proof::NamedPageEmpty))
+    }
+
+    /// Returns true if as many records came as a number of the first or the last page says.
+    fn is_counted(&mut self) -> bool {
+        let Walk { progress, envelopes, addresses, .. } = &mut *self.0;
+        progress.counts_to_total() || envelopes.counts(addresses.origin(), progress.records())
     }
 
     /// Checks what a page at this place says of itself.
@@ -130,18 +140,24 @@ impl PageWords<'_> {
 
     /// Checks what came against numbers beside the records.
     pub(super) fn check_counts(&mut self) -> Result<(), PageError> {
-        let Walk { addresses, page_size, overlap, progress, pagination, envelopes, state, release, .. } = &mut *self.0;
+        // A refusal in the place of an empty page counts as one.
+        let is_behind = matches!(self.0.state.aim(), Some(Aim::Confirm(Proof::NamedPageEmpty)));
+        let is_refused = is_behind && !self.0.release.has_begun();
+        self.check_counts_of(self.0.pages() + u64::from(is_refused))
+    }
+
+    /// As [`PageWords::check_counts`], for this number of pages.
+    fn check_counts_of(&mut self, pages: u64) -> Result<(), PageError> {
+        let Walk { addresses, page_size, overlap, progress, pagination, envelopes, .. } = &mut *self.0;
         // An unnamed number of the first page counts a list that has moved since.
         if overlap.drift().is_some_and(|drift| drift.shifts > 0) {
             return Ok(());
         }
         let is_whole = !addresses.is_midway();
         let counts_pages = is_whole && !page_size.is_resized() && !overlap.is_active();
-        // A refusal in the place of an empty page counts as one.
-        let is_refused = matches!(state.aim(), Some(Aim::Confirm(Proof::NamedPageEmpty))) && !release.has_begun();
         let extent = CrawledExtent {
             records: is_whole.then(|| overlap.reach().unwrap_or_else(|| progress.records())),
-            pages: counts_pages.then(|| progress.pages() + u64::from(is_refused)),
+            pages: counts_pages.then_some(pages),
         };
         let has_total = progress.total().is_some() || progress.total_pages().is_some();
         envelopes.check_counts(pagination, addresses.origin(), extent, has_total)
