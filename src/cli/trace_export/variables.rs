@@ -50,15 +50,21 @@ impl ExportSettings {
         variables.check_pairs(variables.named("OTEL_RESOURCE_ATTRIBUTES"), |_, _| true);
         variables.check_sampler();
         variables.check_unused();
-        let client_cert = match (variables.otlp("CLIENT_CERTIFICATE"), variables.otlp("CLIENT_KEY")) {
+        let client_cert = match (variables.file("CLIENT_CERTIFICATE"), variables.file("CLIENT_KEY")) {
             (Some((name, cert)), Some((_, key))) => {
                 Some((name, ClientCertificate { cert: cert.into(), key: key.into() }))
             }
-            _ => None,
+            (Some((name, _)), None) | (None, Some((name, _))) => {
+                variables.messages.push(format!(
+                    "{name} has no effect: a client certificate needs both …_CLIENT_CERTIFICATE and …_CLIENT_KEY, as paths"
+                ));
+                None
+            }
+            (None, None) => None,
         };
         let batch = variables.number(variables.named("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"), 512);
         let settings = Self {
-            ca: variables.otlp("CERTIFICATE"),
+            ca: variables.file("CERTIFICATE"),
             client_cert,
             timeout: Duration::from_millis(variables.number(variables.otlp("TIMEOUT"), 10_000)),
             delay: Duration::from_millis(variables.number(variables.named("OTEL_BSP_SCHEDULE_DELAY"), 5000)),
@@ -78,6 +84,16 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     fn otlp(&self, name: &str) -> Option<(String, String)> {
         let starts = ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"];
         starts.into_iter().find_map(|start| self.named(&format!("{start}{name}")))
+    }
+
+    /// Returns the path of a file. A text in its place may be a key, and is in no message.
+    fn file(&mut self, name: &str) -> Option<(String, String)> {
+        let (name, value) = self.otlp(name)?;
+        if !value.contains("BEGIN ") {
+            return Some((name, value));
+        }
+        self.messages.push(format!("{name} is a text of PEM and no path, and is not used: write it into a file"));
+        None
     }
 
     fn tell(&mut self, (name, value): &(String, String), what: &str) {
@@ -127,8 +143,6 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     }
 
     fn check_unused(&mut self) {
-        let (cert, key) = (self.otlp("CLIENT_CERTIFICATE"), self.otlp("CLIENT_KEY"));
-        let lone = cert.is_some() != key.is_some();
         let none = &[][..];
         for (variable, usual, reason) in [
             (
@@ -142,11 +156,6 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
             (self.named("OTEL_BSP_MAX_QUEUE_SIZE"), none, "2048 spans may wait"),
             (self.named("OTEL_BSP_EXPORT_TIMEOUT"), none, "OTEL_EXPORTER_OTLP_TIMEOUT limits a request"),
             (self.named("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT"), none, "values are exported whole"),
-            (
-                cert.or(key).filter(|_| lone),
-                none,
-                "a client certificate needs both …_CLIENT_CERTIFICATE and …_CLIENT_KEY",
-            ),
         ] {
             let is_unused = |(_, value): &(String, String)| value.split(',').any(|part| !usual.contains(&part.trim()));
             if let Some(variable) = variable.filter(is_unused) {
@@ -182,7 +191,8 @@ mod tests {
             ("OTEL_TRACES_SAMPLER", "traceidratio"),
             ("OTEL_TRACES_SAMPLER_ARG", "0.1"),
             ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "cert.pem"),
-            ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "key.pem"),
+            ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "s3cret.pem"),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "BEGIN PRIVATE KEY\ns3cret"),
             ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
             ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
             ("OTEL_TRACES_EXPORTER", "console,otlp"),
