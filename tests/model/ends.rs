@@ -293,10 +293,11 @@ fn a_page_that_names_a_later_page_as_the_last_is_no_end() {
 }
 
 /// List of eight records in pages of two, whose first three pages name a fifth as the last one; page 4 names no next one. The page behind it is `behind`.
-fn shrunk(by_link: bool, last: &Value, behind: impl Fn(u64) -> Answer) -> (Crawled, u64) {
+fn shrunk(by_link: bool, total: Option<&str>, last: &Value, behind: impl Fn(u64) -> Answer) -> (Crawled, u64) {
     let style = if by_link { Style::LinkHeader(LinkHeader { rel: "next".into(), attribute: None }) } else { Style::NextUrl(NextUrl { next: vec![Source::Body(path("next"))], base: Base::Request }) };
     let mut asked = 0;
-    let crawled = crawl(&of(style), |request| {
+    let pagination = Pagination { total: total.map(|total| Source::Body(path(total))), ..of(style) };
+    let crawled = crawl(&pagination, |request| {
         asked += 1;
         let page: u64 = query_value(&request.url, "page").map_or(1, |page| page.parse().unwrap());
         let url = |page: u64| format!("{ORIGIN}/list?page={page}");
@@ -324,7 +325,7 @@ fn a_numbered_list_that_is_counted_ends_before_the_page_that_is_named_as_its_las
         (false, json!({"page": 4, "total_pages": 5, "total": 8})),
     ] {
         for (status, body) in [(200, json!({"data": []})), (200, json!({"data": [], "page": 5, "total_pages": 4})), (404, json!({}))] {
-            let (crawled, asked) = shrunk(by_link, &last, answer(status, body.clone()));
+            let (crawled, asked) = shrunk(by_link, None, &last, answer(status, body.clone()));
             assert_eq!((crawled.ids.len(), asked), (8, 5), "{last}: {body}");
             assert_eq!(crawled.end.unwrap(), Proof::NamedPageEmpty, "{last}: {body}");
         }
@@ -335,11 +336,11 @@ fn a_numbered_list_that_is_counted_ends_before_the_page_that_is_named_as_its_las
             (404, json!({"message": "the result window is too large"})),
             (404, json!({"message": "8"})),
         ] {
-            let (crawled, asked) = shrunk(by_link, &last, answer(status, body.clone()));
+            let (crawled, asked) = shrunk(by_link, None, &last, answer(status, body.clone()));
             assert!(matches!(crawled.end, Err(PageError::NotTheLast(_))), "{last}: {body}: {:?}", crawled.end);
             assert_eq!((crawled.ids.len(), asked), (8, 5), "{last}: {body}");
         }
-        let (failed, _) = shrunk(by_link, &last, answer(200, json!({"data": [], "error": "the search has failed"})));
+        let (failed, _) = shrunk(by_link, None, &last, answer(200, json!({"data": [], "error": "the search has failed"})));
         assert!(failed.end.is_err());
     }
     // Without a number of records that agrees, it may stand in front of a window's limit; and it may be one of nine by now.
@@ -351,11 +352,13 @@ fn a_numbered_list_that_is_counted_ends_before_the_page_that_is_named_as_its_las
         (false, json!({"page": 4, "total_pages": 9, "total": 8})),
         (false, json!({"total_pages": 5, "totalRecords": 9})),
     ] {
-        let (crawled, asked) = shrunk(by_link, &last, answer(200, json!({"data": []})));
-        assert!(crawled.end.is_err() && asked == 4, "{last}: {:?}", crawled.end);
+        for total in [None, Some("total").filter(|total| last.get(total).is_some())] {
+            let (crawled, asked) = shrunk(by_link, total, &last, answer(200, json!({"data": []})));
+            assert!(crawled.end.is_err() && asked == 4, "{last}: {:?}", crawled.end);
+        }
     }
     // The page that would be the last says itself that it has failed.
-    let (failed, asked) = shrunk(false, &json!({"status": "PARTIAL", "success": false, "total": 8}), answer(200, json!({"data": []})));
+    let (failed, asked) = shrunk(false, None, &json!({"status": "PARTIAL", "success": false, "total": 8}), answer(200, json!({"data": []})));
     assert!(failed.end.is_err() && asked == 4, "{:?}", failed.end);
 }
 

@@ -112,7 +112,7 @@ impl PageWords<'_> {
         };
         let Some(next) = next else { return Err(refuted) };
         self.check(head, page, JudgedPage::Last)?;
-        if !self.is_counted() || self.check_counts_of(self.0.pages() + 1).is_err() {
+        if !self.is_counted() || self.check_counts_of(self.0.pages() + 1, false).is_err() {
             return Err(refuted);
         }
         self.0.ask(next, Aim::Confirm(Proof::NamedPageEmpty))
@@ -143,11 +143,12 @@ impl PageWords<'_> {
         // A refusal in the place of an empty page counts as one.
         let is_behind = matches!(self.0.state.aim(), Some(Aim::Confirm(Proof::NamedPageEmpty)));
         let is_refused = is_behind && !self.0.release.has_begun();
-        self.check_counts_of(self.0.pages() + u64::from(is_refused))
+        let has_total = self.0.progress.total().is_some() || self.0.progress.total_pages().is_some();
+        self.check_counts_of(self.0.pages() + u64::from(is_refused), has_total)
     }
 
-    /// As [`PageWords::check_counts`], for this number of pages.
-    fn check_counts_of(&mut self, pages: u64) -> Result<(), PageError> {
+    /// As [`PageWords::check_counts`], for this number of pages; with `has_total` the configured total is held to instead.
+    fn check_counts_of(&mut self, pages: u64, has_total: bool) -> Result<(), PageError> {
         let Walk { addresses, page_size, overlap, progress, pagination, envelopes, .. } = &mut *self.0;
         // An unnamed number of the first page counts a list that has moved since.
         if overlap.drift().is_some_and(|drift| drift.shifts > 0) {
@@ -159,7 +160,6 @@ impl PageWords<'_> {
             records: is_whole.then(|| overlap.reach().unwrap_or_else(|| progress.records())),
             pages: counts_pages.then_some(pages),
         };
-        let has_total = progress.total().is_some() || progress.total_pages().is_some();
         envelopes.check_counts(pagination, addresses.origin(), extent, has_total)
     }
 
