@@ -34,7 +34,8 @@ pub(super) fn candidates(answer: &FirstPage<'_>) -> Vec<Candidate> {
             found.push(page(answer, param, current.value, &why));
         }
     }
-    let own = offset_field(answer).filter(|(_, start)| FIRST.contains(start));
+    // Pages that show 1 first may be asked for from 0 all the same, and miss a record between each two: a total shows that.
+    let own = offset_field(answer).filter(|(_, start)| *start == 0 || *start == 1 && has_total);
     if let Some((field, start)) = own.filter(|_| answer.asked_offsets().next().is_none()) {
         let why = format!("`{}` is the page's offset; asked for as", field.path);
         for param in token_param::for_number(answer, field.name, member_names::is_offset, OFFSET_PARAMS, GUESSES) {
