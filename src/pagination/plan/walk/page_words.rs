@@ -102,7 +102,9 @@ impl PageWords<'_> {
             return Err(refuted);
         };
         let (records, addresses) = (walk.release.page().records(), &walk.addresses);
-        if records == 0 || !addresses.is_numbered() || addresses.is_midway() || walk.overlap.is_active() {
+        // Neither parts nor pages of several sizes are compared with the number of the last page.
+        let is_apart = walk.overlap.is_active() || walk.page_size.is_resized() || walk.pagination.partition.is_some();
+        if records == 0 || !addresses.is_numbered() || addresses.is_midway() || is_apart {
             return Err(refuted);
         }
         let next = match walk.pagination.style.is_pointed() {
