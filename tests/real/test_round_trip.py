@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import struct
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -15,9 +16,10 @@ import pyarrow
 import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet
+import pyogrio
 import pytest
 import requests
-from harness.scripted import Server, send_json
+from harness.scripted import Scripted, Server, send_json
 
 RECORDS = 10_100
 FLIP = 10_000
@@ -47,7 +49,18 @@ def record(number: int) -> str:
     return "{" + ",".join(members) + "}"
 
 
+def point(number: int) -> dict | None:
+    return {"type": "Point", "coordinates": [number / 64, -number / 128]} if number % 3 else None
+
+
 TEXTS = [record(number) for number in range(RECORDS)]
+#: The same records as properties of Features, of which every third one is nowhere.
+FEATURES = [
+    f'{{"type":"Feature","id":{number},"geometry":{json.dumps(geometry) if (geometry := point(number)) else "null"},"properties":{text}}}'
+    for number, text in enumerate(TEXTS)
+]
+#: Records of each JSON format.
+JSON = {"json": TEXTS, "ndjson": TEXTS, "json-seq": TEXTS, "geojson": FEATURES, "geojson-seq": FEATURES}
 
 
 def parsed(text: str | bytes):
@@ -91,9 +104,11 @@ def cells(header: list[str], row: list[str]) -> Counter:
 @pytest.fixture(scope="module")
 def upstream():
     def answer(request) -> None:
-        first = int(parse_qs(urlsplit(request.path).query).get("cursor", ["0"])[0])
+        address = urlsplit(request.path)
+        records = {"/odd": TEXTS, "/features": FEATURES}[address.path]
+        first = int(parse_qs(address.query).get("cursor", ["0"])[0])
         following = f'"{first + PAGE}"' if first + PAGE < RECORDS else "null"
-        body = f'{{"data":[{",".join(TEXTS[first : first + PAGE])}],"next_cursor":{following}}}'.encode()
+        body = f'{{"data":[{",".join(records[first : first + PAGE])}],"next_cursor":{following}}}'.encode()
         send_json(request, body)
 
     server = Server(answer)
@@ -103,49 +118,116 @@ def upstream():
 
 @pytest.fixture
 def url(upstream, kept):
-    config = f'[[collection]]\npath = "/odd"\nupstream = "{upstream.url}"\nrecords = "data"\npagination = {{ type = "cursor", next = "next_cursor", param = "cursor" }}\n'
-    return kept(config=config, fresh_for="5m").start().url + "/odd"
+    config = "".join(
+        f'[[collection]]\npath = "{path}"\nupstream = "{upstream.url}"\nrecords = "data"\npagination = {Scripted.PAGINATION}\n\n'
+        for path in ("/odd", "/features")
+    )
+    return kept(config=config, fresh_for="5m").start().url
 
 
 def body_of(url: str, form: str) -> bytes:
-    response = requests.get(f"{url}?_format={form}", timeout=60)
+    path = "/features" if form.startswith("geojson") else "/odd"
+    response = requests.get(f"{url}{path}?_format={form}", timeout=60)
     response.raise_for_status()
     return response.content
+
+
+def without(records: set[int], form: str, body: bytes) -> bytes:
+    """The body without records that a reader refuses."""
+    for number in records:
+        text = JSON[form][number].encode()
+        # Each is one in the middle, behind its separator or in front of its comma.
+        text = b"\x1e" + text + b"\n" if form.endswith("-seq") else text + (b"\n" if form == "ndjson" else b",")
+        assert body.count(text) == 1
+        body = body.replace(text, b"")
+    return body
 
 
 def test_json_formats_have_every_byte(url):
     expected = [parsed(text) for text in TEXTS]
     assert body_of(url, "ndjson").decode().splitlines() == TEXTS
     assert parsed(body_of(url, "json")) == expected
-    assert [parsed(text) for text in body_of(url, "json-seq").split(b"\x1e")[1:]] == expected
+    assert body_of(url, "json-seq").decode() == "".join(f"\x1e{text}\n" for text in TEXTS)
+    assert parsed(body_of(url, "geojson")) == {"type": "FeatureCollection", "features": [parsed(text) for text in FEATURES]}
+    assert body_of(url, "geojson-seq").decode() == "".join(f"\x1e{text}\n" for text in FEATURES)
 
 
 def printed(*command: str) -> list:
     said = subprocess.run(command, capture_output=True, timeout=60, check=True).stdout
-    return [json.loads(line) for line in said.splitlines()]
+    return [json.loads(line.removeprefix(b"\x1e")) for line in said.splitlines()]
 
 
-def differing(found: list, numbers: list[int]) -> set[int]:
+def differing(form: str, found: list, left_out: set[int] = frozenset()) -> set[int]:
     """Numbers of the records that were read as others."""
-    return {number for number, one in zip(numbers, found, strict=True) if one != json.loads(TEXTS[number])}
+    numbers = [number for number in range(RECORDS) if number not in left_out]
+    return {number for number, one in zip(numbers, found, strict=True) if one != json.loads(JSON[form][number])}
 
 
-@pytest.mark.parametrize("form", ["json", "ndjson"])
+#: Node's reading of the records of a text.
+NODE = {
+    "json": "JSON.parse(text)",
+    "ndjson": "text.trimEnd().split('\\n').map(line => JSON.parse(line))",
+    "json-seq": "text.split('\\x1e').slice(1).map(one => JSON.parse(one))",
+    "geojson": "JSON.parse(text).features",
+    "geojson-seq": "text.split('\\x1e').slice(1).map(one => JSON.parse(one))",
+}
+
+
+@pytest.mark.parametrize("form", NODE)
 def test_node_reads_the_same_but_for_numbers_that_it_lacks(form, url, tmp_path: Path):
     file = tmp_path / "body"
     file.write_bytes(body_of(url, form))
-    parse = "JSON.parse(text)" if form == "json" else "text.trimEnd().split('\\n').map(line => JSON.parse(line))"
-    script = f"const text = require('fs').readFileSync(process.argv[1]).toString(); for (const one of {parse}) console.log(JSON.stringify(one));"
-    assert differing(printed("node", "-e", script, str(file)), list(range(RECORDS))) <= BEYOND_FLOATS.keys()
+    script = f"const text = require('fs').readFileSync(process.argv[1]).toString(); for (const one of {NODE[form]}) console.log(JSON.stringify(one));"
+    assert differing(form, printed("node", "-e", script, str(file))) <= BEYOND_FLOATS.keys()
 
 
-def test_jq_reads_the_same_but_for_what_it_refuses(url, tmp_path: Path):
+#: jq's reading of the records of a file.
+JQ = {"json": [".[]"], "ndjson": ["."], "json-seq": ["--seq", "."], "geojson": [".features[]"], "geojson-seq": ["--seq", "."]}
+
+
+@pytest.mark.parametrize("form", JQ)
+def test_jq_reads_the_same_but_for_what_it_refuses(form, url, tmp_path: Path):
     """jq 1.6 reports half of a surrogate pair as an error, and newer ones replace it."""
     file = tmp_path / "body"
-    lines = body_of(url, "ndjson").splitlines(keepends=True)
-    file.write_bytes(b"".join(lines[:HALF] + lines[HALF + 1 :]))
-    numbers = [number for number in range(RECORDS) if number != HALF]
-    assert differing(printed("jq", "-c", ".", str(file)), numbers) <= BEYOND_FLOATS.keys()
+    file.write_bytes(without({HALF}, form, body_of(url, form)))
+    assert differing(form, printed("jq", "-c", *JQ[form], str(file)), {HALF}) <= BEYOND_FLOATS.keys()
+
+
+def with_gdal(driver: str, file: Path) -> dict[int, dict]:
+    """Features as pyogrio reads them for geopandas, by the number of the record."""
+    return {int(row["id"]): row for row in pyogrio.read_arrow(f"{driver}:{file}")[1].to_pylist()}
+
+
+def as_gdal_reads(number: int, row: dict) -> bool:
+    """True if the row is the Feature: objects as JSON, and what is in a column of several types as texts."""
+    shape, coordinates = row.pop("wkb_geometry"), (point(number) or {}).get("coordinates")
+    if shape != (struct.pack("<BIdd", 1, 1, *coordinates) if coordinates else None):
+        return False
+    expected = {name: value for name, value in json.loads(TEXTS[number]).items() if value is not None}
+    found = {name: value for name, value in row.items() if value is not None}
+    return found.keys() == expected.keys() and all(
+        json.loads(found[name]) == value if isinstance(value, dict) else found[name] in (value, str(value)) for name, value in expected.items()
+    )
+
+
+#: Records that GDAL refuses: integers beyond 64 bits and numbers beyond floats; in a sequence objects in more than thirty others.
+REFUSED_BY_GDAL = {"geojson": {3, 4}, "geojson-seq": {1}}
+
+
+@pytest.mark.parametrize(("form", "driver"), [("geojson", "GeoJSON"), ("geojson-seq", "GeoJSONSeq")])
+def test_gdal_reads_the_same_but_for_what_it_refuses(form, driver, url, tmp_path: Path):
+    """A FeatureCollection with one of them is an error. In a sequence each is skipped without one (docs/cut-streams.md)."""
+    file = tmp_path / f"body.{form}"
+    body = body_of(url, form)
+    if form == "geojson":
+        file.write_bytes(body)
+        with pytest.raises(pyogrio.errors.DataSourceError):
+            with_gdal(driver, file)
+        body = without(REFUSED_BY_GDAL[form], form, body)
+    file.write_bytes(body)
+    found = with_gdal(driver, file)
+    assert found.keys() == set(range(RECORDS)) - REFUSED_BY_GDAL[form]
+    assert {number for number, row in found.items() if not as_gdal_reads(number, row)} <= BEYOND_FLOATS.keys()
 
 
 @pytest.fixture
@@ -159,6 +241,13 @@ def table(url):
         assert cells(header, row) == Counter(leaves(parsed(text))), text
     assert rows[FLIP][header.index("_more")] == '{"late.x":"at ten thousand"}'
     return body, header, rows
+
+
+def test_other_tables_have_the_same_cells(table, url):
+    _, header, rows = table
+    for form, delimiter in [("csv-excel", ","), ("tsv", "\t")]:
+        text = body_of(url, form).decode("utf-8-sig")
+        assert list(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)) == [header, *rows]
 
 
 #: Readers of Parquet: a file's records, by the names of the columns.
