@@ -208,6 +208,8 @@ READERS = {
         },
     ),
 }
+#: Decoders of codings: a cut is their exit status.
+CODINGS = {"gzip": "gzip -dc < $file", "zstd": "zstd -dqc < $file"}
 #: Formats whose first bytes come with a batch: a list that breaks before is answered with an error's status.
 BATCHED = ("arrow", "parquet")
 
@@ -302,6 +304,42 @@ def test_the_readers_that_notice_a_cut(form, address, measured, tmp_path: Path):
         missed = silent & set(breaks)
         measured[form, name] = f"{len(missed)} of {len(breaks)} | {len(silent)} of {len(cuts)}"
         print(form, name, measured[form, name], sorted(missed))
+
+
+def test_every_format_has_a_length_and_in_a_coding_shows_every_cut(address, tmp_path: Path):
+    for form, (query, _) in READERS.items():
+        url = f"{address}/{'features' if form.startswith('geojson') else 'records'}/{RECORDS}?{query}"
+        whole = requests.get(f"{url}&_wait=complete", headers={"Accept-Encoding": "identity"}, timeout=60)
+        assert whole.status_code == 200 and int(whole.headers["Content-Length"]) == len(whole.content), form
+        if form == "parquet":
+            continue
+        for coding, command in CODINGS.items():
+            with requests.get(url, headers={"Accept-Encoding": coding}, stream=True, timeout=60) as response:
+                assert response.headers["Content-Encoding"] == coding, form
+                code = response.raw.read(decode_content=False)
+            # The programs decode all alike: every cut of NDJSON, and of the others one.
+            cuts = range(1 if form == "ndjson" else len(code) - 1, len(code))
+            *cut, decoded = Programs(command).read([code[:at] for at in (*cuts, len(code))], tmp_path / f"{form}-{coding}")
+            assert decoded == whole.content.splitlines() and not any(cut), form
+
+
+def test_a_marker_shows_every_cut_of_lines(address):
+    whole, is_whole = sent(f"{address}/records/{RECORDS}?_format=ndjson&_end=marker")
+    broken, is_clean = sent(f"{address}/records/{RECORDS - 1}?_format=ndjson&_end=marker")
+    assert is_whole and not is_clean
+    assert marked(whole) == list(range(1, RECORDS + 1))
+    # All that may be missing is the line feed of the marker.
+    assert not any(marked(whole[:cut]) for cut in range(len(whole) - 1))
+    assert not any(marked(broken[:cut]) for cut in range(len(broken) + 1))
+
+
+def marked(body: bytes) -> list[int] | None:
+    """The numbers of the records in front of a marker of their proven end; none without one."""
+    try:
+        *records, last = [json.loads(line) for line in body.splitlines()]
+    except ValueError:
+        return None
+    return [record["id"] for record in records] if last.get("_unpage", {}).get("end") == "complete" else None
 
 
 def test_the_table_of_the_documentation_is_what_was_measured(measured):
