@@ -55,12 +55,7 @@ def upstream():
 @pytest.fixture
 def address(upstream, kept):
     paths = ["/odd", "/late", "/flip", *(f"/cut/{last}" for last in range(1, PAGES + 1))]
-    config = "".join(
-        f'[[collection]]\npath = "{path}"\nupstream = "{upstream.url}"\nrecords = "data"\nretry = {{ attempts = 1 }}\n'
-        'pagination = { type = "cursor", next = "next_cursor", param = "cursor" }\n\n'
-        for path in paths
-    )
-    return kept(config=config).start().url
+    return kept(config=upstream.collections(*paths, further="retry = { attempts = 1 }\n")).start().url
 
 
 def with_pyarrow(body: bytes) -> list[dict]:

@@ -240,13 +240,8 @@ def upstream():
 
 @pytest.fixture
 def address(upstream, kept):
-    paths = "".join(
-        f'[[collection]]\npath = "/{kind}/{last}"\nupstream = "{upstream.url}"\nrecords = "data"\nretry = {{ attempts = 1 }}\n'
-        'pagination = { type = "cursor", next = "next_cursor", param = "cursor" }\n\n'
-        for kind in ("records", "features")
-        for last in range(1, RECORDS + 1)
-    )
-    return kept(config=paths).start().url
+    paths = [f"/{kind}/{last}" for kind in ("records", "features") for last in range(1, RECORDS + 1)]
+    return kept(config=upstream.collections(*paths, further="retry = { attempts = 1 }\n")).start().url
 
 
 @pytest.fixture(scope="module")

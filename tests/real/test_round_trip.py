@@ -19,7 +19,7 @@ import pyarrow.parquet
 import pyogrio
 import pytest
 import requests
-from harness.scripted import Scripted, Server, send_json
+from harness.scripted import Server, send_json
 
 RECORDS = 10_100
 FLIP = 10_000
@@ -118,11 +118,7 @@ def upstream():
 
 @pytest.fixture
 def url(upstream, kept):
-    config = "".join(
-        f'[[collection]]\npath = "{path}"\nupstream = "{upstream.url}"\nrecords = "data"\npagination = {Scripted.PAGINATION}\n\n'
-        for path in ("/odd", "/features")
-    )
-    return kept(config=config, fresh_for="5m").start().url
+    return kept(config=upstream.collections("/odd", "/features"), fresh_for="5m").start().url
 
 
 def body_of(url: str, form: str) -> bytes:

@@ -120,8 +120,7 @@ def one_page(kept):
         send_json(request, body)
 
     server = Server(answer)
-    config = f'[[collection]]\npath = "/one"\nupstream = "{server.url}"\nrecords = "data"\npagination = {{ type = "cursor", next = "next_cursor", param = "cursor" }}\n'
-    yield kept(config=config, fresh_for="5m").start().url + "/one", asked
+    yield kept(config=server.collections("/one"), fresh_for="5m").start().url + "/one", asked
     server.stop()
 
 

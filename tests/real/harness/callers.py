@@ -56,10 +56,7 @@ class Callers:
         request.wfile.write(body)
 
     def config(self, further: str = "") -> str:
-        return (
-            f'[[collection]]\npath = "/mine"\nupstream = "{self.url}"\nrecords = "data"\n{further}'
-            'pagination = { type = "cursor", next = "next_cursor", param = "cursor" }\n'
-        )
+        return self.server.collections("/mine", further=further)
 
     def stop(self) -> None:
         self.server.stop()

@@ -35,11 +35,7 @@ class Cuts:
 
     def config(self) -> str:
         """One collection for each cut, whose pages are asked for once."""
-        return "\n".join(
-            f'[[collection]]\npath = "/{cut.value}/orders"\nupstream = "{self.url}"\nrecords = "data"\n'
-            'pagination = { type = "cursor", next = "next_cursor", param = "cursor" }\nretry = { attempts = 1 }\n'
-            for cut in Cut
-        )
+        return self.server.collections(*(f"/{cut.value}/orders" for cut in Cut), further="retry = { attempts = 1 }\n")
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         url = urlsplit(request.path)

@@ -59,6 +59,8 @@ def page(number: int, pages: int = PAGES) -> bytes:
 class Server(ThreadingHTTPServer):
     """A running server at `url`, which answers each GET by a function, in a thread of its own."""
 
+    #: How a configuration file says what it serves.
+    PAGINATION = '{ type = "cursor", next = "next_cursor", param = "cursor" }'
     daemon_threads = True
 
     def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]):
@@ -77,6 +79,11 @@ class Server(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05})
         self.thread.start()
+
+    def collections(self, *paths: str, further: str = "") -> str:
+        """The blocks of collections at these paths in a configuration file."""
+        lines = f'upstream = "{self.url}"\nrecords = "data"\npagination = {self.PAGINATION}\n{further}'
+        return "".join(f'[[collection]]\npath = "{path}"\n{lines}\n' for path in paths)
 
     def stop(self) -> None:
         self.shutdown()
@@ -101,8 +108,7 @@ def send_json(request: BaseHTTPRequestHandler, body: bytes, status: int = 200) -
 class Scripted:
     """A running upstream at `url`; the collection is at `/orders`."""
 
-    #: How a configuration file says what it serves.
-    PAGINATION = '{ type = "cursor", next = "next_cursor", param = "cursor" }'
+    PAGINATION = Server.PAGINATION
 
     def __init__(self, fault: Fault = Fault.NONE):
         self.fault = fault
@@ -114,10 +120,7 @@ class Scripted:
 
     def config(self, further: str = "") -> str:
         """The collection's block in a configuration file, with retries that take no time."""
-        return (
-            f'[[collection]]\npath = "/orders"\nupstream = "{self.url}"\nrecords = "data"\nkey = "id"\n'
-            f'pagination = {self.PAGINATION}\nretry = {{ attempts = 2, base = "1ms" }}\n{further}'
-        )
+        return self.server.collections("/orders", further=f'key = "id"\nretry = {{ attempts = 2, base = "1ms" }}\n{further}')
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         url = urlsplit(request.path)
