@@ -12,6 +12,7 @@ use super::linked_origins::{AnswerForm, WholeBy};
 use super::whole_page::{UnknownPage, whole};
 use super::{Crawl, known_place, lone_page};
 use crate::error::{Failure, Fault};
+use crate::pagination::detect::ConfiguredFacts;
 use crate::pagination::error::SHARED_RECORD_HINT;
 use crate::pagination::link_guard::ALIAS_HINT;
 use crate::pagination::page::Head;
@@ -59,22 +60,17 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
     // What is kept can't be lost on the way.
     let mut asked = crawl.first.clone();
     crawl.pagination.keep.iter().for_each(|name| remove_query(&mut asked.url, name));
-    let detection = match configured_records {
-        Some(path) => detect::detect_around(&asked, &head.headers, &json, path.clone()),
-        None => detect::detect(&asked, &head.headers, &json),
-    };
+    let known =
+        ConfiguredFacts { records: configured_records.cloned(), unnamed_counts: crawl.pagination.unnamed_counts };
+    let detection = detect::detect_beside(&asked, &head.headers, &json, known);
     let mut notes = detection.seen;
     let mut hint = None;
     for candidate in detection.candidates {
         let mut pagination = Arc::new(configured(&crawl.pagination, candidate.pagination, first.encoding));
-        if let Style::Keyset(keyset) = &pagination.style
-            && !known_place::is_behind_key(crawl, &pagination, keyset, page).await
-        {
-            let why = "the key of the last record but one did not lead to the last one";
-            notes.push(format!("tried {} ({}): {why}", pagination.style.name(), candidate.why));
-            continue;
-        }
-        let mut attempted = attempt(crawl, Arc::clone(&pagination), &first).await;
+        let mut attempted = match known_place::refuting(crawl, &pagination, page).await {
+            None => attempt(crawl, Arc::clone(&pagination), &first).await,
+            Some(why) => Err(Failure::new(Fault::Unproven, why, "")),
+        };
         if let Some(by_pages) = may_count_pages(crawl, &pagination, &attempted)
             && counts_pages(crawl, &by_pages, page).await
         {

@@ -59,9 +59,10 @@ pub enum LonePage {
 }
 
 /// Use of numbers beside the records that seem to count them, where no total is configured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnnamedCounts {
-    /// A count that contradicts the records refutes an end.
+    /// A count that contradicts the records refutes an end, and `auto` takes one as the total.
+    #[default]
     Heeded,
     Ignored,
 }

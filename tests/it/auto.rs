@@ -511,3 +511,124 @@ async fn a_link_to_another_origin_names_the_key_and_the_option() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), output.stdout.split(|byte| *byte == b'\n').count() - 1), (Some(0), 4), "{said}");
 }
+
+/// A list of 25 records in pages of ten, whose every count is wrong: of records, of pages, in the page or its head.
+#[tokio::test]
+async fn no_count_is_used_where_the_user_says_so() {
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let page = parameter(&asked.target, "page").unwrap_or(1);
+        let from = parameter(&asked.target, "offset").unwrap_or(10 * page - 10);
+        let (records, page) = (numbered(from + 1, 10.min(25_usize.saturating_sub(from))), from / 10 + 1);
+        let next = if page < 3 { format!("\"?page={}\"", page + 1) } else { "null".to_owned() };
+        Reply::json(match asked.target.split('?').next().unwrap() {
+            "/page" => format!("{{\"items\":{records},\"page\":{page},\"total\":90}}"),
+            "/pages" => format!("{{\"items\":{records},\"page\":{page},\"total_pages\":9}}"),
+            "/spring" => format!("{{\"content\":{records},\"number\":{page},\"totalPages\":9,\"totalElements\":90}}"),
+            "/offset" => format!("{{\"items\":{records},\"offset\":{from},\"limit\":10,\"total\":90}}"),
+            "/asked" => format!("{{\"items\":{records},\"count\":90}}"),
+            "/next" => format!("{{\"items\":{records},\"next\":{next},\"total\":90}}"),
+            // One page that says that it is the last.
+            "/last" => format!("{{\"items\":{},\"next\":null,\"total\":90}}", numbered(1, 25)),
+            _ => "{\"items\":[],\"total\":0}".to_owned(),
+        })
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let wanted: String = (1..=25).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+    let paths = ["/page", "/pages", "/spring", "/offset", "/asked?page=1", "/next", "/last"];
+    for (at, path) in paths.into_iter().enumerate() {
+        let url = format!("{}{path}", upstream.url());
+        let heeded = run(["fetch", &url]).await;
+        assert!(matches!(heeded.status.code(), Some(4 | 5 | 7)), "{path}: {}", String::from_utf8_lossy(&heeded.stderr));
+        for flags in [&["--no-total"][..], &["--total", "false"], &["--set", "total=false"]] {
+            let ignored = run([&["fetch", &url][..], flags].concat()).await;
+            let said = String::from_utf8(ignored.stderr).unwrap();
+            assert_eq!(
+                (ignored.status.code(), String::from_utf8(ignored.stdout).unwrap()),
+                (Some(0), wanted.clone()),
+                "{path}: {said}"
+            );
+        }
+        // What `init` writes keeps the word.
+        let file = folder.path().join(format!("{at}.toml"));
+        let file = file.to_str().unwrap();
+        let output = run(["init", &url, "--no-total", "--output", file]).await;
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        assert!(
+            text.contains("total = false") && !text.contains("total_pages"),
+            "{}\n{text}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let target = path.split('?').next().unwrap();
+        let output = run(["fetch", "--config", file, target]).await;
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted, "{path}: {text}");
+        let config = format!("[[collection]]\npath = \"{target}\"\nupstream = \"{}\"\ntotal = false\n", upstream.url());
+        let proxy = Proxy::start(&config).await;
+        let received = client::receive(Version::Http1, proxy.address, client::stream(path)).await;
+        assert_eq!(received.whole(), wanted, "{path}");
+    }
+    // A total of none is a count, too.
+    let output = run(["fetch", &format!("{}/none", upstream.url()), "--no-total"]).await;
+    assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Lists of 25 records that show 1 first. Half of them are asked for from 0, so that each page by the shown number misses a record, or a page.
+#[tokio::test]
+async fn a_number_that_pages_show_is_tried_where_no_count_would_show_a_loss() {
+    let upstream = Upstream::scripted(0, |asked, _| {
+        let path = asked.target.split('?').next().unwrap();
+        let least = usize::from(!path.ends_with("/0"));
+        let kind = path.trim_end_matches(['0', '1']);
+        let (name, step) = match kind {
+            "/page/" | "/flag/" => ("page", 10),
+            "/sized/" => ("from", 1),
+            _ => ("offset", 1),
+        };
+        let from = step * parameter(&asked.target, name).unwrap_or(least).saturating_sub(least);
+        let records = numbered(from + 1, 10.min(25_usize.saturating_sub(from)));
+        let (shown, number) = (from + 1, from / 10 + 1);
+        Reply::json(match kind {
+            "/sized/" => format!("{{\"data\":{records},\"from\":{shown},\"size\":10}}"),
+            "/offset/" => format!("{{\"data\":{records},\"offset\":{shown},\"total\":25}}"),
+            "/page/" => format!("{{\"data\":{records},\"page\":{number},\"total\":25}}"),
+            "/flag/" => format!("{{\"data\":{records},\"page\":{number},\"has_more\":{}}}", from + 10 < 25),
+            // An offset that counts pages.
+            _ => {
+                let records = numbered(10 * from + 1, 10.min(250_usize.saturating_sub(10 * from)));
+                format!("{{\"data\":{records},\"offset\":{from},\"limit\":10,\"total\":250}}")
+            }
+        })
+    })
+    .await;
+    let wanted: String = (1..=25).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+    for (path, flags) in [
+        ("/sized", &[][..]),
+        ("/sized", &["--no-total"]),
+        ("/offset", &["--no-total"]),
+        ("/page", &["--no-total"]),
+        ("/flag", &[]),
+        ("/flag", &["--no-total"]),
+    ] {
+        let output = run([&["fetch", &format!("{}{path}/1", upstream.url())][..], flags].concat()).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            (output.status.code(), String::from_utf8(output.stdout).unwrap()),
+            (Some(0), wanted.clone()),
+            "{path}: {said}"
+        );
+        let output = run([&["fetch", &format!("{}{path}/0", upstream.url())][..], flags].concat()).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        // What the API shows to understand when it is asked is right, too.
+        let is_right = path != "/sized" && output.status.success() && output.stdout == wanted.as_bytes();
+        assert!(is_right || output.status.code() == Some(5), "{path} {flags:?}: {:?} {said}", output.status);
+    }
+    for url in ["/counted/0", "/counted/0?offset=0"] {
+        let output = run(["fetch", &format!("{}{url}", upstream.url()), "--no-total"]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        let records = output.stdout.split(|byte| *byte == b'\n').count() - 1;
+        assert!(
+            output.status.code() == Some(5) || (output.status.code(), records) == (Some(0), 250),
+            "{url}: {records} {said}"
+        );
+    }
+}

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::page_members::{self, OuterField, digits, query_of};
 use super::{Candidate, member_names};
+use crate::pagination::end_settings::UnnamedCounts;
 use crate::pagination::envelope_names::{PAGE_HEADERS, TOTAL_HEADERS, TOTAL_PAGES_HEADERS};
 use crate::pagination::link_header_parser::Link;
 use crate::pagination::path::Segment;
@@ -25,6 +26,7 @@ pub(super) struct FirstPage<'a> {
     pub(super) asked: Vec<RequestParam>,
     /// Query parameters of the URLs in the page and its head, as the API spells them.
     pub(super) linked: Vec<(String, String)>,
+    pub(super) unnamed_counts: UnnamedCounts,
 }
 
 /// Path and shape of a page's records.
@@ -75,7 +77,8 @@ impl<'a> FirstPage<'a> {
         let urls = fields.iter().filter_map(|field| field.value.as_str());
         let linked = urls.chain(links.iter().map(|link| &*link.target)).flat_map(query_of).collect();
         let count = u64::try_from(count).unwrap_or(u64::MAX);
-        Self { request, headers, links, fields, records, shape, count, asked: request.params(), linked }
+        let (asked, unnamed_counts) = (request.params(), UnnamedCounts::Heeded);
+        Self { request, headers, links, fields, records, shape, count, asked, linked, unnamed_counts }
     }
 
     pub(super) fn candidate(&self, style: impl Into<Style>, counts: AmbiguousCounts, why: String) -> Candidate {
@@ -112,8 +115,13 @@ impl<'a> FirstPage<'a> {
         self.fields.iter().find(|field| field.path == more.path).map(|field| *field.value == more.while_)
     }
 
-    /// Number of records in the collection; none if two totals disagree, or if the page alone has more.
+    /// Number of records in the collection, where one is to be used.
     pub(super) fn total(&self, counts: AmbiguousCounts) -> Option<SourcedNumber> {
+        self.named_total(counts).filter(|_| self.unnamed_counts == UnnamedCounts::Heeded)
+    }
+
+    /// The same as the page names it; none if two totals disagree, or if the page alone has more.
+    pub(super) fn named_total(&self, counts: AmbiguousCounts) -> Option<SourcedNumber> {
         let mut totals = self.numbers(member_names::is_total, &TOTAL_HEADERS);
         if totals.is_empty() && counts == AmbiguousCounts::Allowed {
             let asked = self.size();
@@ -126,7 +134,13 @@ impl<'a> FirstPage<'a> {
         (first.value >= self.count && totals.iter().all(|total| total.value == first.value)).then_some(first)
     }
 
+    /// Number of pages in the collection, where one is to be used.
     pub(super) fn total_pages(&self) -> Option<SourcedNumber> {
+        self.named_pages().filter(|_| self.unnamed_counts == UnnamedCounts::Heeded)
+    }
+
+    /// The same as the page names it.
+    pub(super) fn named_pages(&self) -> Option<SourcedNumber> {
         self.numbers(member_names::is_total_pages, TOTAL_PAGES_HEADERS).into_iter().next()
     }
 
@@ -187,6 +201,9 @@ impl<'a> FirstPage<'a> {
         let at_start = self.asked_pages().all(|(_, page)| page <= 1) && self.asked_offsets().all(|(_, at)| at <= 1);
         if self.says_more() == Some(true) {
             return self.more().map(|more| format!("`{}` says that there is more", more.path));
+        }
+        if self.unnamed_counts == UnnamedCounts::Ignored {
+            return None;
         }
         if let Some(total) = self.greater_count().filter(|_| at_start) {
             return Some(format!("`{}` is {} and the page has {} records", total.shown, total.value, self.count));

@@ -36,6 +36,7 @@ pub use self::page_outline::{Sketch, outline};
 pub(in crate::pagination) use self::path_number::{PathNumber, segments};
 pub(crate) use self::record_array::elements;
 pub use self::record_array::{arrays, begins_elsewhere, records_path};
+use super::end_settings::UnnamedCounts;
 use super::envelope_names::paging_objects;
 use super::link_header_parser::{Link, links};
 use super::request_params::RequestParam;
@@ -66,10 +67,28 @@ pub struct Candidate {
     pub why: String,
 }
 
-/// Reads the first page.
+/// Configuration that holds for whatever is recognised.
+#[derive(Clone, Debug, Default)]
+pub struct ConfiguredFacts {
+    /// Path of the records.
+    pub records: Option<Path>,
+    pub unnamed_counts: UnnamedCounts,
+}
+
+/// Reads the first page, of which nothing is known.
 pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detection {
+    detect_beside(request, headers, page, ConfiguredFacts::default())
+}
+
+/// Reads the first page beside what is configured.
+pub fn detect_beside(request: &PageRequest, headers: &HeaderMap, page: &Value, known: ConfiguredFacts) -> Detection {
+    let ConfiguredFacts { records, unnamed_counts } = known;
+    let around = |records, doubt| around(request, headers, page, (records, unnamed_counts), doubt);
+    if let Some(records) = records {
+        return around(records.into(), None);
+    }
     if let Some((path, id)) = keyed_by_id::records(page) {
-        let mut detection = around(request, headers, page, RecordsPlace { path, shape: RecordsShape::Values }, None);
+        let mut detection = around(RecordsPlace { path, shape: RecordsShape::Values }, None);
         // A page may go on with the properties of records that came: their keys are compared.
         detection.candidates.iter_mut().for_each(|candidate| candidate.pagination.key = Some(id.clone()));
         return detection;
@@ -78,7 +97,7 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
     match likeliest.filter(|path| !record_array::is_one_of_several(request, page, path, record_array::Rivals::Filled)) {
         Some(records) => {
             let doubt = record_array::doubt(request, page, &records);
-            around(request, headers, page, records.into(), doubt)
+            around(records.into(), doubt)
         }
         None => {
             let arrays = match seen_arrays(page) {
@@ -91,22 +110,17 @@ pub fn detect(request: &PageRequest, headers: &HeaderMap, page: &Value) -> Detec
     }
 }
 
-/// Reads the first page, whose records are at a known path.
-pub fn detect_around(request: &PageRequest, headers: &HeaderMap, page: &Value, records: Path) -> Detection {
-    around(request, headers, page, records.into(), None)
-}
-
 /// Reads the first page; `doubt` is the reason for which its records may be elsewhere.
 fn around(
     request: &PageRequest,
     headers: &HeaderMap,
     page: &Value,
-    records: RecordsPlace,
+    (records, unnamed_counts): (RecordsPlace, UnnamedCounts),
     doubt: Option<String>,
 ) -> Detection {
     let (links, seen) = read_links(headers);
     let mut seen = vec![seen];
-    let answer = FirstPage::of(request, headers, &links, page, records);
+    let answer = FirstPage { unnamed_counts, ..FirstPage::of(request, headers, &links, page, records) };
     let holder = if answer.shape == RecordsShape::Values { "object" } else { "array" };
     seen.push(format!("an {holder} of {} records at `{}`", answer.count, answer.records));
     let pointers = next_pointer::credible(&answer);
@@ -374,7 +388,7 @@ fn seen_fields(answer: &FirstPage<'_>, pointers: &[Pointer], doubt: Option<&str>
     }
     let asked = answer.asked_pages().chain(answer.asked_offsets());
     seen.extend(asked.map(|(asked, value)| format!("{} = {value} in the request", asked.param)));
-    if let Some(total) = answer.total(AmbiguousCounts::Allowed) {
+    if let Some(total) = answer.named_total(AmbiguousCounts::Allowed) {
         let lone = answer.page_number().is_none() && page_numbers::offset_field(answer).is_none();
         let note = if lone { " but no page or offset field" } else { "" };
         seen.push(format!("`{}` = {}{note}", total.shown, total.value));

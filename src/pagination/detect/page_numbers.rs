@@ -25,8 +25,8 @@ pub(super) fn candidates(answer: &FirstPage<'_>) -> Vec<Candidate> {
     for (asked, start) in answer.asked_offsets().map(|(asked, number)| (asked, first(number, 0))) {
         found.push(offset(answer, asked.param.clone(), start, "the request's own"));
     }
-    let has_total = answer.total(AmbiguousCounts::Refused).is_some();
-    let has_end = has_total || answer.total_pages().is_some() || answer.says_more().is_some();
+    let has_total = answer.named_total(AmbiguousCounts::Refused).is_some();
+    let has_end = has_total || answer.named_pages().is_some() || answer.says_more().is_some();
     let current = answer.page_number().filter(|_| has_end);
     if let Some(current) = current.filter(|page| FIRST.contains(&page.value) && answer.asked_pages().next().is_none()) {
         let why = format!("`{}` is the page's number; asked for as", current.shown);
@@ -34,8 +34,7 @@ pub(super) fn candidates(answer: &FirstPage<'_>) -> Vec<Candidate> {
             found.push(page(answer, param, current.value, &why));
         }
     }
-    // Pages that show 1 first may be asked for from 0 all the same, and miss a record between each two: a total shows that.
-    let own = offset_field(answer).filter(|(_, start)| *start == 0 || *start == 1 && has_total);
+    let own = offset_field(answer).filter(|(_, start)| FIRST.contains(start));
     if let Some((field, start)) = own.filter(|_| answer.asked_offsets().next().is_none()) {
         let why = format!("`{}` is the page's offset; asked for as", field.path);
         for param in token_param::for_number(answer, field.name, member_names::is_offset, OFFSET_PARAMS, GUESSES) {
@@ -56,7 +55,8 @@ pub(super) fn offset_field<'r>(answer: &'r FirstPage<'_>) -> Option<(&'r OuterFi
     answer.near().filter(|field| member_names::is_offset(field.name)).find_map(|field| {
         let start = field.number()?;
         let sized = is_beside(field, member_names::is_size);
-        let counted = !member_names::is_common_word(field.name) && answer.total(AmbiguousCounts::Refused).is_some();
+        let counted =
+            !member_names::is_common_word(field.name) && answer.named_total(AmbiguousCounts::Refused).is_some();
         (sized || counted).then_some((field, start))
     })
 }

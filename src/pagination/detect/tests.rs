@@ -304,7 +304,8 @@ fn an_empty_pointer_ends_nothing_where_the_array_may_be_another() {
     let seen = detect(&get(""), &HeaderMap::new(), &doubt).seen;
     assert!(seen.last().unwrap().contains("`$` has an id, and `lines` may be a part of it"), "{seen:?}");
     // A configured `records` leaves no doubt.
-    let known = detect_around(&get(""), &HeaderMap::new(), &doubt, "lines".parse().unwrap());
+    let known = ConfiguredFacts { records: "lines".parse().ok(), ..ConfiguredFacts::default() };
+    let known = detect_beside(&get(""), &HeaderMap::new(), &doubt, known);
     assert_eq!(known.candidates.len(), 1);
 }
 
@@ -394,13 +395,25 @@ fn offsets_are_recognised() {
     let scim = json!({"totalResults": 50, "itemsPerPage": 2, "startIndex": 1, "Resources": records(2)});
     assert_eq!(in_body("", &scim)[0], "offset `startIndex` from 1, total totalResults");
     assert_eq!(in_body("?$skip=0&$top=2", &json!({"value": records(2)})), ["offset `$skip` from 0"]);
-    // Shown from 1, an offset may be asked for from 0: only a total shows the records that are missed then.
-    let shown_from_one = json!({"data": records(2), "from": 1, "size": 2});
-    assert_eq!(in_body("", &shown_from_one), [""; 0]);
     // The start of a time range is no offset.
     for query in ["?start=1700000000", "?from=1&to=9", "?start=2024-01-01"] {
         assert_eq!(in_body(query, &json!({"items": records(2)})), [""; 0], "{query}");
     }
+}
+
+#[test]
+fn counts_that_are_not_to_be_used_are_none() {
+    let ignored = || ConfiguredFacts { unnamed_counts: UnnamedCounts::Ignored, ..ConfiguredFacts::default() };
+    let in_body = |query: &str, page: &Value| -> Vec<String> {
+        let candidates = detect_beside(&get(query), &HeaderMap::new(), page, ignored()).candidates;
+        candidates.iter().map(|candidate| shown(&candidate.pagination)).collect()
+    };
+    let page = json!({"items": records(2), "page": 1, "total": 90, "total_pages": 45});
+    assert_eq!(in_body("", &page)[0], "page `page` from 1");
+    assert_eq!(in_body("?page=1", &json!({"items": records(2), "count": 90})), ["page `page` from 1"]);
+    assert_eq!(in_body("", &json!({"items": records(2), "offset": 0, "total": 90}))[0], "offset `offset` from 0");
+    assert_eq!(in_body("", &json!({"items": records(2), "next": null, "total": 90})), ["next_url next"]);
+    assert_eq!(in_body("", &json!({"items": [], "total": 0})), [""; 0]);
 }
 
 #[test]
