@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import requests
 from harness.client import Outcome, wget
 from harness.forms import FORMS, ids, query
-from harness.raw import END, RawServer, exchange, target
+from harness.raw import END, RawServer, target
 from harness.scripted import RECORDS, Server, features, page, send_json
 
 LAST = 64
@@ -23,18 +24,42 @@ ALL = ["ndjson", *FORMS]
 
 
 @pytest.fixture(scope="module")
-def upstream():
+def last_page():
+    """Set: the upstream answers with its last page, too."""
+    return threading.Event()
+
+
+@pytest.fixture(scope="module")
+def upstream(last_page):
     def answer(request) -> None:
         _, _, cursor = request.path.partition("cursor=page-")
-        send_json(request, features(page(int(cursor or 1), PAGES)))
+        number = int(cursor or 1)
+        if number == PAGES:
+            last_page.wait(30)
+        send_json(request, features(page(number, PAGES)))
 
     server = Server(answer)
     yield server
+    last_page.set()
     server.stop()
 
 
+def whole_answer(address: tuple[str, int], request: bytes, last_page: threading.Event, *, held: bool) -> bytes:
+    """All that a server answers. Held: the upstream's last page comes when the head has been read."""
+    if not held:
+        last_page.set()
+    received = b""
+    with socket.create_connection(address, timeout=30) as connection:
+        connection.sendall(request)
+        while piece := connection.recv(65536):
+            received += piece
+            if END in received:
+                last_page.set()
+    return received
+
+
 @pytest.fixture
-def answers(upstream, kept):
+def answers(upstream, last_page, kept):
     """Bytes of the answers, by format: of a stream that grows, of a complete one with its length, and of one whose head announces a close."""
     config = f'[[collection]]\npath = "/orders"\nupstream = "{upstream.url}"\nrecords = "data"\npagination = {{ type = "cursor", next = "next_cursor", param = "cursor" }}\n'
     proxy = kept(config=config, fresh_for="0").start()
@@ -43,9 +68,12 @@ def answers(upstream, kept):
         path = f"/orders?{query(form, 'id,text')}"
         for kind, wait in [("complete", f"&_snapshot=~{form}&_wait=complete"), ("growing", "")]:
             request = f"GET {path}{wait} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-            raw = exchange(("127.0.0.1", proxy.port), request.encode(), 30)
+            last_page.clear()
+            growing = kind == "growing" and form != "parquet"
+            # Arrow's head waits for more records than these, whose types are in it, and never tells a length before the end.
+            raw = whole_answer(("127.0.0.1", proxy.port), request.encode(), last_page, held=growing and form != "arrow")
             assert raw.startswith(b"HTTP/1.1 200 "), raw[:500]
-            assert (b"\r\ncontent-length: " in raw[: raw.index(END)].lower()) is (kind == "complete" or form == "parquet"), raw[:500]
+            assert (b"\r\ncontent-length: " in raw[: raw.index(END)].lower()) is not growing, raw[:500]
             found[form, kind] = raw.replace(b"\r\nconnection: close\r\n", b"\r\n", 1)
             found[form, "closing"] = raw
     return found
