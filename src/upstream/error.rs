@@ -127,6 +127,10 @@ impl UpstreamError {
             Self::Tls(_, error) if refuses_certificate(error) => {
                 "the upstream wants a client certificate that it trusts: set `client_cert` to one that is valid and from the right authority"
             }
+            // A server of TLS 1.2 that gets no certificate says no more than this (RFC 5246 §7.4.6), which may also be about the ciphers.
+            Self::Tls(_, rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure)) => {
+                "the upstream may want a client certificate: set `client_cert`; else check that it speaks TLS 1.2 or 1.3 with a cipher that unpage has"
+            }
             Self::Tls(..) => "check that the upstream's address is right and that it speaks TLS 1.2 or 1.3",
             Self::Timeout(..) | Self::NotTaken(..) => {
                 "check that the upstream is well, or raise the limit in `timeouts`"

@@ -18,15 +18,20 @@ const ORDERS: &str = "/next_url/orders?page_size=50";
 
 /// A pool of the keys `key-a` and `key-b`, each with a second field, in this folder.
 fn pool(folder: &tempfile::TempDir, sticky: &str) -> String {
-    let member = |name: &str| {
-        let file = folder.path().join(name);
-        fs::write(&file, format!("key-{name}")).unwrap();
-        let secret = format!("{{ file = {file:?} }}");
-        format!(
-            "[{{ header = {{ name = \"X-Key\", value = {secret} }} }}, {{ query = {{ name = \"member\", value = {secret} }} }}]"
-        )
-    };
-    format!("credentials = {{ pool = [{}, {}]{sticky} }}", member("a"), member("b"))
+    format!("credentials = {{ pool = [{}]{sticky} }}", ["a", "b"].map(|name| pool_member(folder, name)).join(", "))
+}
+
+fn pool_of_three(folder: &tempfile::TempDir) -> String {
+    format!("credentials = {{ pool = [{}] }}", ["a", "b", "c"].map(|name| pool_member(folder, name)).join(", "))
+}
+
+fn pool_member(folder: &tempfile::TempDir, name: &str) -> String {
+    let file = folder.path().join(name);
+    fs::write(&file, format!("key-{name}")).unwrap();
+    let secret = format!("{{ file = {file:?} }}");
+    format!(
+        "[{{ header = {{ name = \"X-Key\", value = {secret} }} }}, {{ query = {{ name = \"member\", value = {secret} }} }}]"
+    )
 }
 
 /// Member of a request, whose credentials are all that member's.
@@ -176,16 +181,39 @@ async fn where_each_member_is_refused_the_stream_ends_at_once_with_all_their_num
 async fn a_crawl_goes_on_while_one_member_of_three_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = revoking(&Arc::new(Mutex::new("ab"))).await;
-    let file = folder.path().join("c");
-    fs::write(&file, "key-c").unwrap();
-    let secret = format!("{{ file = {file:?} }}");
-    let third = format!(
-        "[{{ header = {{ name = \"X-Key\", value = {secret} }} }}, {{ query = {{ name = \"member\", value = {secret} }} }}]"
-    );
-    let pool = pool(&folder, "").replace("] }", &format!(", {third}] }}"));
-    let proxy = Proxy::start(&collection(&upstream.url(), &format!("{pool}\nwidth = 1\n{NUMBERED}"))).await;
+    let lines = format!("{}\nwidth = 1\n{NUMBERED}", pool_of_three(&folder));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
     assert_eq!(stream(&proxy, "/list").await, 50);
     assert_eq!(members(&upstream), "abccccccccccc");
+}
+
+#[tokio::test]
+async fn a_path_that_all_are_refused_is_asked_of_two_for_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = Arc::new(Mutex::new("abc"));
+    let upstream = revoking(&refused).await;
+    let lines = format!("{}\nwidth = 1\n{NUMBERED}", pool_of_three(&folder));
+    let proxy = Proxy::start(&collection(&upstream.url(), &lines)).await;
+    let asked = async |request| {
+        let status = client::receive(Version::Http1, proxy.address, request).await.head.status.as_u16();
+        (status, upstream.forget().iter().map(member).collect::<String>())
+    };
+    assert_eq!(asked(client::stream("/list")).await, (401, "abc".to_owned()));
+    for number in 0..3 {
+        let target = format!("/list?x={number}");
+        for request in [client::stream(&target), client::get(&target, "application/json")] {
+            let (status, members) = asked(request).await;
+            assert_eq!((status, members.len()), (401, 2), "{members}");
+        }
+    }
+    let (status, members) = asked(client::stream("/other")).await;
+    assert_eq!((status, members.len()), (401, 3), "another path is asked of all: {members}");
+    // Of each two one is accepted: from then on all are asked again.
+    *refused.lock().unwrap() = "a";
+    assert_eq!(asked(client::stream("/list?x=8")).await.0, 200);
+    *refused.lock().unwrap() = "abc";
+    let (status, members) = asked(client::stream("/list?x=9")).await;
+    assert_eq!((status, members.len()), (401, 3), "{members}");
 }
 
 #[tokio::test]

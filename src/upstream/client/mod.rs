@@ -21,7 +21,7 @@ pub use self::signed_request::UncoveredBody;
 use super::body::CodedBody;
 use super::credential::{CredentialSources, RequestCredentials};
 use super::error::{ConnectorError, UpstreamError, root_cause};
-use super::pacing::{CrawlLine, Governors, Permit};
+use super::pacing::{CrawlLine, Governors, Permit, RefusedPaths};
 use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of, sent_body, watched_connection};
 use crate::config::{self, HttpVersion, RetryPolicy};
@@ -36,6 +36,7 @@ pub struct Client {
     upstream: Arc<config::Upstream>,
     credentials: CredentialSources,
     governors: Governors,
+    refused_paths: Arc<RefusedPaths>,
     /// A crawl's place in the queue for permits.
     line: Option<CrawlLine>,
     /// Trace of a crawl.
@@ -69,8 +70,18 @@ impl Client {
     ) -> Result<Self, ConnectorError> {
         let credentials = CredentialSources::new(&upstream, governors.token_renewals())?;
         let governors = governors.clone();
-        let crawl = Arc::default();
-        Ok(Self { transport, upstream, credentials, governors, line: None, trace: None, resends: 0, crawl })
+        let (refused_paths, crawl) = Default::default();
+        Ok(Self {
+            transport,
+            upstream,
+            credentials,
+            governors,
+            refused_paths,
+            line: None,
+            trace: None,
+            resends: 0,
+            crawl,
+        })
     }
 
     /// The same client with the tokens of an old one, as far as both request them by the same settings and on the same way: a refresh token that
@@ -121,15 +132,16 @@ impl Client {
         let (member, permit) = self.permit(page, None).await;
         let answered = self.send_page_as(member, permit, page).await?;
         let Some(line) = &self.line else { return Ok(answered) };
-        let mut refused = Vec::new();
-        let Some(mut other) = line.after_answer(&mut refused, member, answered.1.status()) else { return Ok(answered) };
+        let (mut refused, path) = (Vec::new(), (page.url.path(), &*self.refused_paths));
+        let other = line.after_answer(&mut refused, member, answered.1.status(), path);
+        let Some(mut other) = other else { return Ok(answered) };
         drop(answered);
         // Boxed: few pages are refused, and the futures around each have the room.
         Box::pin(async {
             loop {
                 let (_, permit) = self.permit(page, Some(other)).await;
                 let answered = self.send_page_as(other, permit, page).await?;
-                match line.after_answer(&mut refused, other, answered.1.status()) {
+                match line.after_answer(&mut refused, other, answered.1.status(), path) {
                     Some(next) => other = next,
                     None => return Ok(answered),
                 }
@@ -196,8 +208,8 @@ impl Client {
         if body.is_end_stream() {
             let mut answer = self.forward_bodiless(url, &head, member).await?;
             let Some(line) = line.filter(|_| effect == RequestEffect::Reads) else { return Ok(answer) };
-            let (mut refused, mut asked) = (Vec::new(), member);
-            while let Some(other) = line.after_answer(&mut refused, asked, answer.status()) {
+            let (mut refused, mut asked, path) = (Vec::new(), member, (url.path(), &*self.refused_paths));
+            while let Some(other) = line.after_answer(&mut refused, asked, answer.status(), path) {
                 drop(answer);
                 answer = self.forward_bodiless(url, &head, other).await?;
                 asked = other;

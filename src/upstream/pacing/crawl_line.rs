@@ -9,6 +9,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::refused_paths::RefusedPaths;
 use super::shared_governor::{Permit, SharedGovernor};
 use crate::pace::{CrawlId, HoldReason};
 use crate::upstream_usage::{UpstreamUsage, WaitGuard};
@@ -111,20 +112,23 @@ impl CrawlLine {
         self.kept.is_none() && self.governors.len() > 1 && self.governors.iter().any(is_ready)
     }
 
-    /// Notes the answer to a page's request with this member's credentials. After a 401 it returns the next member to ask, unless the crawl is bound
-    /// to this one: each is asked once, those that count as refused last. `refused` has the members that the page was refused to before; they count
-    /// as refused from now on where this one is accepted, since any other answer says nothing of their secrets.
+    /// Notes the answer to a request for this path with this member's credentials. After a 401 it returns the next member to ask, unless the crawl is
+    /// bound to this one: each is asked once, those that count as refused last, and few where all were refused the path a moment ago.
+    /// `refused` has the members that the page was refused to before; they count as refused from now on where this one is accepted, since any
+    /// other answer says nothing of their secrets.
     pub(in crate::upstream) fn after_answer(
         &self,
         refused: &mut Vec<usize>,
         member: usize,
         status: StatusCode,
+        (path, paths): (&str, &RefusedPaths),
     ) -> Option<usize> {
         if self.governors.len() == 1 {
             return None;
         }
         if status.is_success() || status.is_redirection() {
             self.bind(Some(member));
+            paths.remove(path);
             refused.drain(..).for_each(|refused| self.governors[refused].note_refusal(refused));
         }
         if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -132,8 +136,12 @@ impl CrawlLine {
         }
         refused.push(member);
         let is_free = self.kept.as_ref().is_none_or(|kept| kept.bound.get().is_none());
-        let next = self.next_beside(refused).filter(|_| status == StatusCode::UNAUTHORIZED && is_free);
+        let asks_another = status == StatusCode::UNAUTHORIZED && is_free && refused.len() < paths.most_members(path);
+        let next = self.next_beside(refused).filter(|_| asks_another);
         if next.is_none() {
+            if status == StatusCode::UNAUTHORIZED && refused.len() == self.governors.len() {
+                paths.add(path);
+            }
             refused.sort_unstable();
             self.refused.lock().clone_from(refused);
         }
