@@ -4,7 +4,6 @@
 //! feed, and comes only with the proven end: no other JSON text is a whole array.
 
 use bytes::{BufMut, BytesMut};
-use memchr::memchr_iter;
 
 use super::encoding_error::EncodingError;
 use super::features::FeatureCheck;
@@ -57,8 +56,10 @@ impl ArrayEncoder {
         };
         let start = out.len();
         out.extend_from_slice(body);
-        let copy = &mut out[start..];
-        memchr_iter(b'\n', body).for_each(|at| copy[at] = b',');
+        // A loop without a branch, which is one of vectors: a search for each line feed takes twice as long in short records.
+        for byte in &mut out[start..] {
+            *byte = if *byte == b'\n' { b',' } else { *byte };
+        }
         self.before = before;
         Ok(())
     }

@@ -117,6 +117,10 @@ impl EncodedReader {
     /// Encodes the next piece of the log, or its end.
     fn poll_encode(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if !self.input.is_empty() {
+            if self.encoded.is_empty() {
+                // A buffer that grows from piece to piece is copied as often as it doubles.
+                self.encoded.reserve(self.input.len().min(FRAME) + PIECE);
+            }
             let piece = self.input.split_to(self.input.len().min(PIECE));
             self.end =
                 self.encoder.push(&piece, &mut self.encoded).err().map(|error| Err(Arc::new(unencodable(error))));
