@@ -61,8 +61,7 @@ def whole_answer(address: tuple[str, int], request: bytes, last_page: threading.
 @pytest.fixture
 def answers(upstream, last_page, kept):
     """Bytes of the answers, by format: of a stream that grows, of a complete one with its length, and of one whose head announces a close."""
-    config = f'[[collection]]\npath = "/orders"\nupstream = "{upstream.url}"\nrecords = "data"\npagination = {{ type = "cursor", next = "next_cursor", param = "cursor" }}\n'
-    proxy = kept(config=config, fresh_for="0").start()
+    proxy = kept(config=upstream.collections("/orders"), fresh_for="0").start()
     found = {}
     for form in ALL:
         path = f"/orders?{query(form, 'id,text')}"
