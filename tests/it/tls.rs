@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
 use super::client::{self, BOTH, Version};
@@ -197,6 +198,32 @@ pub(super) async fn asking(authority: &ClientAuthority) -> (Upstream, tempfile::
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &server.pem).unwrap();
     (upstream, file)
+}
+
+/// The alert of a server of TLS 1.2 that got no client certificate, which may be about the ciphers as well.
+const HANDSHAKE_FAILURE: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
+
+#[tokio::test]
+async fn a_handshake_that_fails_without_a_word_may_be_for_want_of_a_certificate() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/orders", listener.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        let mut connections = 0;
+        while let Ok((mut connection, _)) = listener.accept().await {
+            connections += 1;
+            let hello = connection.read(&mut [0; 4096]).await.unwrap();
+            connection.write_all(&HANDSHAKE_FAILURE).await.unwrap();
+            assert!(hello > 0);
+            if connections == 2 {
+                break;
+            }
+        }
+        connections
+    });
+    let output = run(["fetch", &url, "--set", "retry = { attempts = 2, base = \"1ms\" }"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("the upstream may want a client certificate"), "{said}");
+    assert_eq!(asked.await.unwrap(), 2, "{said}");
 }
 
 #[tokio::test]
