@@ -356,6 +356,43 @@ async fn a_proxy_that_is_killed_leaves_a_cut_record() {
 }
 
 #[tokio::test]
+async fn a_kill_while_the_page_behind_the_last_one_is_requested_is_resumed_to_the_same_end() {
+    // A list that has shrunk by a page: its third page leads nowhere, and names a fourth.
+    let gate = Gate::default();
+    let held = gate.clone();
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let page = asked.target.split_once("page=").map_or(1, |(_, page)| page.parse::<u64>().unwrap());
+        let items: Vec<_> = (0..5).filter(|_| page < 4).map(|at| page * 5 + at).collect();
+        let next = (page < 3).then(|| format!(", \"next\": \"/list?page={}\"", page + 1)).unwrap_or_default();
+        let answer =
+            Reply::json(format!("{{\"total\": 15, \"total_pages\": 4, \"page\": {page}, \"items\": {items:?}{next}}}"));
+        if page == 4 && asked.attempt == 1 { held.before(answer) } else { answer }
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let lines = "records = \"items\"\npagination = { type = \"next_url\", next = \"next\" }";
+    let toml = format!("[snapshots]\ndir = {:?}\n{}", folder.path(), collection(&upstream.url(), lines));
+    let first = Process::serve(&toml).await;
+    let response = client::send(Version::Http1, first.address, client::stream("/list")).await;
+    let pinned = response.headers()["content-location"].to_str().unwrap().to_owned();
+    gate.reached().await;
+    first.signal(rustix::process::Signal::KILL);
+    first.end().await;
+    let before = upstream.asked().len();
+    assert_eq!(before, 4);
+    let second = Process::serve(&toml).await;
+    let received = client::receive(Version::Http1, second.address, client::stream(&pinned)).await;
+    let records: Vec<u64> = received.whole().lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(records, (5..20).collect::<Vec<_>>());
+    let again: Vec<_> = upstream.asked().into_iter().skip(before).map(|asked| asked.target).collect();
+    assert!(again.last().unwrap().ends_with("page=4") && again.len() <= 2, "{again:?}");
+    let status = client::get(&format!("{pinned}&_format=status"), "*/*");
+    let status = client::receive(Version::Http1, second.address, status).await;
+    let status = status.whole();
+    assert!(status.contains("unverified") && status.contains("names its last page"), "{status}");
+}
+
+#[tokio::test]
 async fn a_stream_under_way_ends_before_the_proxy_does() {
     for (version, signal) in BOTH.into_iter().zip([rustix::process::Signal::TERM, rustix::process::Signal::INT]) {
         let gate = Gate::default();
