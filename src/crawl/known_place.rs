@@ -13,48 +13,71 @@ const UNREAD: &str = "an element of the first page has no record, so that its nu
 /// not the next ones.
 ///
 /// The page behind the last key but one begins with the last record. An upstream that ignores the parameter begins with the first record, and
-/// one that takes it for a filter or a number of records with another one. The first page is at its number, and its last record at its own: an
-/// upstream that shows 1 first may be asked from 0, and a record, or a page, would be missed between each two. A number that the request has
-/// needs no proof, and a total, or a number of pages, shows the loss at the end.
+/// one that takes it for a filter, a number of records or of pages with another one. The page at the number of the last record begins with a
+/// record of the first page, and the page at the number of the first page has its first record; others may have come in front of them. An
+/// upstream that shows 1 first may be asked from 0, and a record, or a page, would be missed between each two: there the page at the number
+/// of the last record begins with that one. A total, or a number of pages, shows the loss at the end.
 pub(super) async fn refuting(crawl: &Crawl, pagination: &Pagination, page: &[u8]) -> Option<&'static str> {
-    let is_asked = |param: &Param| crawl.first.value_at(param).is_some();
-    let is_counted = pagination.total.is_some();
+    let asked = |param: &Param| crawl.first.value_at(param);
+    let is_ignored = crawl.pagination.unnamed_counts == UnnamedCounts::Ignored;
     match &pagination.style {
         Style::Keyset(keyset) => {
             let why = "the key of the last record but one did not lead to the last one";
             (!is_behind_key(crawl, pagination, keyset, page).await).then_some(why)
         }
+        // A number of pages may pass for one of records, too.
         Style::Offset(Offset { param, start, template: None, .. })
-            if !is_counted && (!is_asked(param) || crawl.pagination.unnamed_counts == UnnamedCounts::Ignored) =>
+            if pagination.total.is_none() && (is_ignored || asked(param).is_none()) =>
         {
             let Some(records) = records(pagination, page) else { return Some(UNREAD) };
-            let number = start.saturating_add(u64::try_from(records.len()).unwrap_or(u64::MAX)).saturating_sub(1);
-            let is_there = begins_with(crawl, pagination, (param, number), records.last()?).await;
-            (!is_there).then_some("the number of the last record did not lead to it")
+            let last = records.last()?;
+            let asked = asked(param).and_then(|number| number.parse().ok());
+            let is_one_shown = *start == 1 && asked.is_none();
+            let number = asked.unwrap_or(*start).saturating_add(u64::try_from(records.len() - 1).unwrap_or(u64::MAX));
+            let there = at_number(crawl, pagination, param, number).await;
+            let is_there = match there.as_deref() {
+                Some([first, ..]) if is_one_shown => has(crawl, std::slice::from_ref(first), last),
+                // Some APIs have offsets of whole pages alone, or round others down.
+                Some([first, ..]) => has(crawl, &records, first),
+                Some([]) | None => !is_one_shown,
+            };
+            (!is_there).then_some(
+                "the number of the last record did not lead to it (set `key` if records change all the time)",
+            )
         }
-        Style::Page(PageNumber { param, start, template: None })
-            if !is_counted && pagination.total_pages.is_none() && !is_asked(param) =>
+        Style::Page(PageNumber { param, start: 1, template: None })
+            if pagination.total.is_none() && pagination.total_pages.is_none() && asked(param).is_none() =>
         {
             let Some(records) = records(pagination, page) else { return Some(UNREAD) };
-            let is_there = begins_with(crawl, pagination, (param, *start), records.first()?).await;
-            (!is_there).then_some("the number of the first page did not lead to it")
+            let there = at_number(crawl, pagination, param, 1).await.unwrap_or_default();
+            let is_there = has(crawl, &there, records.first()?);
+            (!is_there).then_some(
+                "the number of the first page did not lead to it (set `key` if its records change all the time)",
+            )
         }
         _ => None,
     }
 }
 
-/// Returns true if the page at this number begins with the record. Other properties than its id may change from answer to answer.
-async fn begins_with(crawl: &Crawl, pagination: &Pagination, (param, number): (&Param, u64), record: &Value) -> bool {
+/// Returns the records of the page at this number; none where it can't be had.
+async fn at_number(crawl: &Crawl, pagination: &Pagination, param: &Param, number: u64) -> Option<Vec<Value>> {
     let mut first = crawl.first.clone();
-    if first.set(param, &Value::from(number), Encode::Plain).is_err() {
-        return false;
-    }
-    let Ok(second) = whole(&Crawl { first, ..crawl.clone() }).await else { return false };
-    let records = records(pagination, &second.json).unwrap_or_default();
-    records.first().is_some_and(|other| {
-        let id = |record: &Value| record.get("id").filter(|id| id.is_string() || id.is_number()).cloned();
-        other == record || id(other).is_some() && id(other) == id(record)
-    })
+    first.set(param, &Value::from(number), Encode::Plain).ok()?;
+    let page = whole(&Crawl { first, ..crawl.clone() }).await.ok()?;
+    records(pagination, &page.json)
+}
+
+/// Returns true if the record is among these, by the configured key or its id: other properties may change from answer to answer.
+fn has(crawl: &Crawl, records: &[Value], record: &Value) -> bool {
+    let id = |record: &Value| {
+        let named = match &crawl.pagination.key {
+            Some(key) => key.of_value(record),
+            None => record.get("id"),
+        };
+        named.filter(|id| id.is_string() || id.is_number()).cloned()
+    };
+    let own = id(record);
+    records.iter().any(|other| other == record || own.is_some() && id(other) == own)
 }
 
 fn records(pagination: &Pagination, page: &[u8]) -> Option<Vec<Value>> {

@@ -67,11 +67,14 @@ async fn recognise(crawl: &Crawl) -> Result<Box<Driver>, Failure> {
     let mut hint = None;
     for candidate in detection.candidates {
         let mut pagination = Arc::new(configured(&crawl.pagination, candidate.pagination, first.encoding));
-        let mut attempted = match known_place::refuting(crawl, &pagination, page).await {
+        let refuted = known_place::refuting(crawl, &pagination, page).await;
+        let mut attempted = match refuted {
             None => attempt(crawl, Arc::clone(&pagination), &first).await,
             Some(why) => Err(Failure::new(Fault::Unproven, why, "")),
         };
-        if let Some(by_pages) = may_count_pages(crawl, &pagination, &attempted)
+        // Records that are others in each answer refute any number, and show nothing.
+        if refuted.is_none()
+            && let Some(by_pages) = may_count_pages(crawl, &pagination, &attempted)
             && counts_pages(crawl, &by_pages, page).await
         {
             pagination = Arc::new(by_pages);
@@ -174,7 +177,8 @@ fn may_count_pages(
     let is_open = match attempted {
         Ok((_, SecondPage::Empty)) => true,
         Ok((_, SecondPage::Other)) => false,
-        Err(failure) => failure.fault == Fault::Unproven && crawl.first.value_at(param).is_some(),
+        // Only at 0 are both the same place.
+        Err(failure) => failure.fault == Fault::Unproven && crawl.first.value_at(param).as_deref() == Some("0"),
     };
     let style = PageNumber { param: param.clone(), start: 0, template: None };
     is_open.then(|| Pagination { style: style.into(), ..pagination.clone() })

@@ -632,3 +632,56 @@ async fn a_number_that_pages_show_is_tried_where_no_count_would_show_a_loss() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_request_midway_and_a_list_that_grows_are_what_their_numbers_say() {
+    let requests = std::sync::atomic::AtomicUsize::new(0);
+    let upstream = Upstream::scripted(0, move |asked, _| {
+        let target = &asked.target;
+        if target.starts_with("/mid") {
+            let from = parameter(target, "offset").unwrap_or(0);
+            return Reply::json(format!("{{\"items\":{}}}", numbered(from + 1, 10.min(50_usize.saturating_sub(from)))));
+        }
+        if target.starts_with("/pages") || target.starts_with("/whole") {
+            // An offset that counts pages, and one that has to be a multiple of the limit.
+            let offset = parameter(target, "offset").unwrap_or(0);
+            let step = if target.starts_with("/pages") { 10 } else { 1 };
+            if step == 1 && !offset.is_multiple_of(10) {
+                return Reply::status(400);
+            }
+            let records = numbered(step * offset + 1, 10.min(990_usize.saturating_sub(step * offset)));
+            return Reply::json(format!("{{\"items\":{records},\"offset\":{offset},\"limit\":10}}"));
+        }
+        // A record in front of each answer but the first, and ages that are others each time.
+        let age = requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let added = usize::from(age > 0 && target.starts_with("/live"));
+        let page = parameter(target, "page").unwrap_or(1);
+        let records: Vec<_> = (0..35 + added).rev().skip(10 * page - 10).take(10).collect();
+        let records = records.iter().map(|name| match target.starts_with("/live") {
+            true => format!("{{\"id\":{name},\"age\":{age}}}"),
+            false => format!("{{\"name\":\"s{name}\",\"age\":{age}}}"),
+        });
+        let records = records.collect::<Vec<_>>().join(",");
+        Reply::json(format!("{{\"items\":[{records}],\"page\":{page},\"has_more\":{}}}", 10 * page < 35 + added))
+    })
+    .await;
+    for (path, flags) in [
+        // Asked first: its answers have another age each time.
+        ("/live", &["--on-missed", "report"][..]),
+        ("/ages", &["--key", "name"]),
+        ("/mid?offset=20", &["--no-total"]),
+        ("/whole", &[]),
+    ] {
+        let output = run([&["fetch", &format!("{}{path}", upstream.url())][..], flags].concat()).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        let lines = output.stdout.split(|byte| *byte == b'\n').count() - 1;
+        let expected = match path {
+            "/mid?offset=20" => 30..=30,
+            "/whole" => 990..=990,
+            _ => 35..=36,
+        };
+        assert!(output.status.code() == Some(0) && expected.contains(&lines), "{path}: {lines} {said}");
+    }
+    let output = run(["fetch", &format!("{}/pages", upstream.url())]).await;
+    assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -363,7 +363,7 @@ async fn a_kill_while_the_page_behind_the_last_one_is_requested_is_resumed_to_th
     let upstream = Upstream::scripted(0, move |asked, _| {
         let page = asked.target.split_once("page=").map_or(1, |(_, page)| page.parse::<u64>().unwrap());
         let items: Vec<_> = (0..5).filter(|_| page < 4).map(|at| page * 5 + at).collect();
-        let next = (page < 3).then(|| format!(", \"next\": \"/list?page={}\"", page + 1)).unwrap_or_default();
+        let next = if page < 3 { format!(", \"next\": \"/list?page={}\"", page + 1) } else { String::new() };
         let answer =
             Reply::json(format!("{{\"total\": 15, \"total_pages\": 4, \"page\": {page}, \"items\": {items:?}{next}}}"));
         if page == 4 && asked.attempt == 1 { held.before(answer) } else { answer }

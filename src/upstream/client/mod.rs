@@ -21,7 +21,7 @@ pub use self::signed_request::UncoveredBody;
 use super::body::CodedBody;
 use super::credential::{CredentialSources, RequestCredentials};
 use super::error::{ConnectorError, UpstreamError, root_cause};
-use super::pacing::{CrawlLine, Governors, Permit, RefusedPaths};
+use super::pacing::{CrawlLine, Governors, Permit, RefusedUrls};
 use super::transport::{OutgoingBody, Transport};
 use super::{auth, origin_of, sent_body, watched_connection};
 use crate::config::{self, HttpVersion, RetryPolicy};
@@ -36,7 +36,7 @@ pub struct Client {
     upstream: Arc<config::Upstream>,
     credentials: CredentialSources,
     governors: Governors,
-    refused_paths: Arc<RefusedPaths>,
+    refused_urls: Arc<RefusedUrls>,
     /// A crawl's place in the queue for permits.
     line: Option<CrawlLine>,
     /// Trace of a crawl.
@@ -70,13 +70,13 @@ impl Client {
     ) -> Result<Self, ConnectorError> {
         let credentials = CredentialSources::new(&upstream, governors.token_renewals())?;
         let governors = governors.clone();
-        let (refused_paths, crawl) = Default::default();
+        let (refused_urls, crawl) = Default::default();
         Ok(Self {
             transport,
             upstream,
             credentials,
             governors,
-            refused_paths,
+            refused_urls,
             line: None,
             trace: None,
             resends: 0,
@@ -132,8 +132,8 @@ impl Client {
         let (member, permit) = self.permit(page, None).await;
         let answered = self.send_page_as(member, permit, page).await?;
         let Some(line) = &self.line else { return Ok(answered) };
-        let (mut refused, path) = (Vec::new(), (page.url.path(), &*self.refused_paths));
-        let other = line.after_answer(&mut refused, member, answered.1.status(), path);
+        let (mut refused, at) = (Vec::new(), (&page.url, &*self.refused_urls));
+        let other = line.after_answer(&mut refused, member, answered.1.status(), at);
         let Some(mut other) = other else { return Ok(answered) };
         drop(answered);
         // Boxed: few pages are refused, and the futures around each have the room.
@@ -141,7 +141,7 @@ impl Client {
             loop {
                 let (_, permit) = self.permit(page, Some(other)).await;
                 let answered = self.send_page_as(other, permit, page).await?;
-                match line.after_answer(&mut refused, other, answered.1.status(), path) {
+                match line.after_answer(&mut refused, other, answered.1.status(), at) {
                     Some(next) => other = next,
                     None => return Ok(answered),
                 }
@@ -208,8 +208,8 @@ impl Client {
         if body.is_end_stream() {
             let mut answer = self.forward_bodiless(url, &head, member).await?;
             let Some(line) = line.filter(|_| effect == RequestEffect::Reads) else { return Ok(answer) };
-            let (mut refused, mut asked, path) = (Vec::new(), member, (url.path(), &*self.refused_paths));
-            while let Some(other) = line.after_answer(&mut refused, asked, answer.status(), path) {
+            let (mut refused, mut asked, at) = (Vec::new(), member, (url, &*self.refused_urls));
+            while let Some(other) = line.after_answer(&mut refused, asked, answer.status(), at) {
                 drop(answer);
                 answer = self.forward_bodiless(url, &head, other).await?;
                 asked = other;

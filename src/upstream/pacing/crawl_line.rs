@@ -8,8 +8,9 @@ use std::time::Duration;
 use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use url::Url;
 
-use super::refused_paths::RefusedPaths;
+use super::refused_urls::RefusedUrls;
 use super::shared_governor::{Permit, SharedGovernor};
 use crate::pace::{CrawlId, HoldReason};
 use crate::upstream_usage::{UpstreamUsage, WaitGuard};
@@ -112,8 +113,8 @@ impl CrawlLine {
         self.kept.is_none() && self.governors.len() > 1 && self.governors.iter().any(is_ready)
     }
 
-    /// Notes the answer to a request for this path with this member's credentials. After a 401 it returns the next member to ask, unless the crawl is
-    /// bound to this one: each is asked once, those that count as refused last, and few where all were refused the path a moment ago.
+    /// Notes the answer to a request for this URL with this member's credentials. After a 401 it returns the next member to ask, unless the crawl is
+    /// bound to this one: each is asked once, those that count as refused last, and few where all were refused the URL a moment ago.
     /// `refused` has the members that the page was refused to before; they count as refused from now on where this one is accepted, since any
     /// other answer says nothing of their secrets.
     pub(in crate::upstream) fn after_answer(
@@ -121,14 +122,14 @@ impl CrawlLine {
         refused: &mut Vec<usize>,
         member: usize,
         status: StatusCode,
-        (path, paths): (&str, &RefusedPaths),
+        (url, urls): (&Url, &RefusedUrls),
     ) -> Option<usize> {
         if self.governors.len() == 1 {
             return None;
         }
         if status.is_success() || status.is_redirection() {
             self.bind(Some(member));
-            paths.remove(path);
+            urls.remove(url);
             refused.drain(..).for_each(|refused| self.governors[refused].note_refusal(refused));
         }
         if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -136,11 +137,11 @@ impl CrawlLine {
         }
         refused.push(member);
         let is_free = self.kept.as_ref().is_none_or(|kept| kept.bound.get().is_none());
-        let asks_another = status == StatusCode::UNAUTHORIZED && is_free && refused.len() < paths.most_members(path);
+        let asks_another = status == StatusCode::UNAUTHORIZED && is_free && refused.len() < urls.most_members(url);
         let next = self.next_beside(refused).filter(|_| asks_another);
         if next.is_none() {
             if status == StatusCode::UNAUTHORIZED && refused.len() == self.governors.len() {
-                paths.add(path);
+                urls.add(url);
             }
             refused.sort_unstable();
             self.refused.lock().clone_from(refused);

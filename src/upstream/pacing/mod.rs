@@ -3,7 +3,7 @@
 mod crawl_line;
 mod governors;
 mod member_refusal;
-mod refused_paths;
+mod refused_urls;
 mod shared_governor;
 #[cfg(test)]
 mod tests;
@@ -12,6 +12,6 @@ mod wait_log;
 
 pub(super) use crawl_line::CrawlLine;
 pub use governors::Governors;
-pub(super) use refused_paths::RefusedPaths;
+pub(super) use refused_urls::RefusedUrls;
 pub use shared_governor::Permit;
 pub use traffic::Traffic;
