@@ -177,7 +177,7 @@ fn may_count_pages(
     let is_open = match attempted {
         Ok((_, SecondPage::Empty)) => true,
         Ok((_, SecondPage::Other)) => false,
-        // Only at 0 are both the same place.
+        // At 0 alone a number of records and one of pages are the same place.
         Err(failure) => failure.fault == Fault::Unproven && crawl.first.value_at(param).as_deref() == Some("0"),
     };
     let style = PageNumber { param: param.clone(), start: 0, template: None };

@@ -70,7 +70,7 @@ impl Client {
     ) -> Result<Self, ConnectorError> {
         let credentials = CredentialSources::new(&upstream, governors.token_renewals())?;
         let governors = governors.clone();
-        let (refused_urls, crawl) = Default::default();
+        let (refused_urls, crawl) = (Arc::default(), Arc::default());
         Ok(Self {
             transport,
             upstream,
